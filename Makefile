@@ -1,0 +1,73 @@
+# Everything runs from a bare machine with Python and pip: each target first makes the environment it needs.
+
+PYTHON   ?= python3
+VENV     := .venv
+BIN      := $(VENV)/bin
+READY    := $(VENV)/.ready
+VERSIONS := 3.10 3.11 3.12 3.13
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long test-all lint format check bench clean $(VERSIONS:%=test-%)
+
+help: ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(READY) ## start the example shop, send it traffic, show what the log says
+	@$(BIN)/python examples/demo.py
+
+test: $(READY) ## run the suite
+	$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(READY) ## run the tests that take minutes
+	$(BIN)/python -m pytest -m long --timeout=900 $(ARGS)
+
+test-all: $(VERSIONS:%=test-%) ## run the suite on every supported Python found here
+
+lint: $(READY) ## check format, rules and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src
+
+format: $(READY) ## format, and fix what can be fixed
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+check: lint test demo ## all that CI runs
+
+bench: $(READY) ## measure the cost of a measured call
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove environments, caches and builds
+	rm -rf .venv .venvs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A Python without ensurepip (Debian without python3-venv) still has its own pip, which can fill an environment.
+define make-venv
+	@$(1) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "$(1) is older than Python 3.10; name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(1) -m venv $(2) 2>/dev/null \
+	  || { $(1) -m venv --clear --without-pip $(2) && $(1) -m pip --python $(2)/bin/python install --quiet pip; }
+	@echo "setting up $(2) (once, and when pyproject.toml changes) ..."
+	@$(2)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(3)]'
+	@touch $(2)/.ready
+endef
+
+$(READY): pyproject.toml
+	$(call make-venv,$(PYTHON),$(VENV),dev)
+
+# A pyenv shim exists for versions that are not active, so a candidate counts only when it runs.
+define find-python
+for candidate in python$(1) $$(ls -d "$${PYENV_ROOT:-$$(pyenv root 2>/dev/null)}"/versions/$(1).*/bin/python 2>/dev/null); do \
+  if "$$candidate" -c '' 2>/dev/null; then echo "$$candidate"; break; fi; \
+done
+endef
+
+$(VERSIONS:%=test-%): test-%:
+	@python="$$($(call find-python,$*))"; \
+	if [ -z "$$python" ]; then echo "Python $*: not found here, skipped"; exit 0; fi; \
+	$(MAKE) --no-print-directory .venvs/$*/.ready PYTHON="$$python" \
+	  && echo "Python $*:" && .venvs/$*/bin/python -m pytest $(ARGS)
+
+.venvs/%/.ready: pyproject.toml
+	@mkdir -p .venvs
+	$(call make-venv,$(PYTHON),.venvs/$*,test)

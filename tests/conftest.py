@@ -1,0 +1,37 @@
+"""What every test is held to: manometer leaves no thread and no current profile behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A developer's own settings must not decide whether a test passes. Before the first import of manometer.
+for _variable in [name for name in os.environ if name == "MANOMETER" or name.startswith("MANOMETER_")]:
+    del os.environ[_variable]
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """Fail a test that leaves manometer running; stop it, so that the next test is not judged for it."""
+    before = set(threading.enumerate())
+
+    yield
+
+    leaks = [
+        f"thread {thread.name}"
+        for thread in threading.enumerate()
+        if thread not in before and thread.name.startswith("manometer") and thread.is_alive()
+    ]
+    manometer = sys.modules.get("manometer")
+    if manometer is not None and manometer.current_profile() is not None:
+        leaks.append("a current profile")
+    if leaks and manometer is not None:
+        manometer.stop()
+    assert not leaks, f"left behind: {', '.join(leaks)}"
