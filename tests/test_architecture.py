@@ -19,8 +19,19 @@ SOURCE = Path(__file__).parents[1] / "src" / "manometer"
 
 # A new module gets its layer here. An import may only point down; within a layer it must not come back.
 LAYERS = (
-    {"_model", "protocols", "_config", "_guard", "_limits"},
-    {"_context", "_history", "_fingerprint", "_statement", "_live", "_ledger", "_site"},
+    {"_model", "_finding", "protocols", "_config", "_guard", "_limits"},
+    {
+        "_context",
+        "_merge",
+        "_rolling",
+        "_calls",
+        "_history",
+        "_fingerprint",
+        "_statement",
+        "_live",
+        "_ledger",
+        "_site",
+    },
     {"_measure", "_pipeline", "_governor"},
     {"sources", "probes", "detectors", "exporters"},
     {"_runtime", "testing", "cli", "__main__"},
