@@ -1,0 +1,384 @@
+"""The current branch: in which frame is this thread or task, and to which profile does it belong?"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from random import random
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final, Literal, final
+
+from . import _limits
+from ._model import ACTIVE_WATCHED, NO_CHILDREN, PRODUCTION, Callsite, Frame, Policy, Profile, ProfileKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._model import Kind
+
+absent = False
+"""`MANOMETER=0`: `measure` returns the function itself."""
+
+_thread_ident: Final = get_ident  # of the real thread, bound before anybody patches it
+_ROOT: Final = Callsite(name="(root)", kind="root")
+_OTHER: Final[dict[str, Callsite]] = {}
+OUTSIDE: Final = Callsite(name="(late)", kind="other")
+"""Frame of the rolling profile under which calls of an already sealed profile are counted."""
+
+
+@final
+class Branch:
+    """A mutable pointer to the current frame, owned by one thread, greenlet or task.
+
+    A synchronous function cannot be suspended half way, so it may move the pointer and move it
+    back; whatever can be suspended while open opens a branch of its own. A branch met by another
+    owner forks into a private subtree that is merged when the profile is sealed, so that nobody
+    needs a lock.
+    """
+
+    __slots__ = ("again", "base", "covered", "forks", "frame", "opened", "outer", "owner", "profile", "since_ns")
+
+    def __init__(self, frame: Frame, owner: Any, profile: Profile, outer: Branch | None) -> None:
+        self.opened: set[Branch] = set() if outer is None else outer.opened  # all open ones of the profile
+        self.frame = frame
+        self.owner = owner  # None: the profile is sealed, or a roll is due; the next call takes the slow path
+        self.profile = profile
+        self.outer = outer
+        self.base = frame
+        self.again = False  # opened inside a recursion
+        self.covered = False  # a tap above describes the call in progress; a tap below stays silent
+        self.forks: dict[Any, Branch] | None = None
+
+
+MUTED: Final[Literal[False]] = False
+"""Value of the variable inside a unit of work that is not profiled (excluded, sampled out)."""
+
+variable: Final[ContextVar[Branch | Literal[False] | None]] = ContextVar("manometer", default=None)
+
+live: Final[dict[int, Profile]] = {}
+"""Profiles in flight by identity; atomic operations only."""
+_cpu_of_thread: Final[dict[int, int]] = {}
+"""Real thread, with the profiles in flight on it: CPU time is only true when there was one."""
+
+sample = 1.0
+max_frames = _limits.MAX_FRAMES
+sink: Callable[[Profile], None] | None = None
+"""Where sealed profiles go; set by the runtime."""
+version = ""
+
+
+def no_outside() -> Branch | None:
+    """Record nothing outside a unit of work: manometer is dormant."""
+    return None
+
+
+def no_roll(branch: Branch, owner: Any) -> Branch:
+    """Let go of a rolling branch that outlived `stop()`: this context is empty from now on."""
+    variable.set(None)
+    return Branch(Frame(branch.base.callsite, None), owner, branch.profile, None)
+
+
+def new_frame(branch: Branch, parent: Frame, callsite: Callsite) -> Frame:
+    """Make the child of *parent* for *callsite*, or fold into a frame that stands for it.
+
+    A callsite that is already open further up (recursion, mutual recursion too) folds into that
+    frame: never 2^depth frames. Beyond the bound calls fold into one frame per kind under the root.
+
+    Application threads; 0.6 us for a new frame.
+    """
+    up: Frame | None = parent
+    for _ in range(_limits.MAX_RECURSION_WALK):
+        if up is None:
+            break
+        if up.callsite is callsite:
+            _adopt(parent, callsite, up)
+            return up
+        up = up.parent
+    profile = branch.profile
+    if profile.frames >= max_frames:
+        return _folded(profile, callsite.kind)
+    profile.frames += 1
+    frame = Frame(callsite, parent)
+    if callsite.plan is not None and (callsite.plan.wanted or profile.policy.strict):
+        frame.active = ACTIVE_WATCHED
+    _adopt(parent, callsite, frame)
+    return frame
+
+
+def _adopt(parent: Frame, callsite: Callsite, child: Frame) -> None:
+    if parent.children is NO_CHILDREN:
+        parent.children = {callsite: child}
+    else:
+        parent.children[callsite] = child
+
+
+def _folded(profile: Profile, kind: Kind) -> Frame:
+    callsite = _OTHER.get(kind)
+    if callsite is None:
+        callsite = _OTHER[kind] = Callsite(name="(other)", kind=kind)
+    profile.drop("frames")
+    frame = profile.root.children.get(callsite)
+    if frame is None:
+        frame = Frame(callsite, profile.root)
+        _adopt(profile.root, callsite, frame)
+    return frame
+
+
+def fork(branch: Branch) -> Branch:
+    """Return the branch to use where *branch* is not this owner's (slow path of every entry).
+
+    Another thread or greenlet gets a private subtree below the frame where *branch* was opened; a
+    sealed profile sends its late calls to the rolling profile; a due roll is done here.
+    """
+    owner = HOT["ident_"]()
+    profile = branch.profile
+    if profile.kind == "process":
+        return HOT["roll_"](branch, owner)  # type: ignore[no-any-return]
+    if profile.sealed:
+        return _late(branch, owner)
+    forks = branch.forks
+    if forks is None:
+        forks = branch.forks = {}
+    found = forks.get(owner)
+    if found is None:
+        if len(forks) >= _limits.MAX_FORKS:
+            profile.drop("forks")
+            found = forks[next(iter(forks))]
+            return Branch(Frame(found.base.callsite, None), owner, profile, branch)
+        found = Branch(Frame(branch.base.callsite, None), owner, profile, branch)
+        forks[owner] = found
+        branch.opened.update((branch, found))
+    return found
+
+
+def _late(branch: Branch, owner: Any) -> Branch:
+    outside = HOT["outside_"]()
+    if outside is None:
+        variable.set(None)
+        return Branch(Frame(OUTSIDE, None), owner, branch.profile, None)
+    base = outside.base
+    frame = base.children.get(OUTSIDE) or new_frame(outside, base, OUTSIDE)
+    late = Branch(frame, owner, outside.profile, outside)
+    late.opened.add(late)
+    variable.set(late)
+    drops["late"] = drops.get("late", 0) + 1
+    return late
+
+
+drops: Final[dict[str, int]] = {}
+"""What the process dropped, by reason; profiles carry their own."""
+
+HOT: Final[dict[str, Any]] = {
+    "__name__": "manometer._wrapper",
+    "__tracebackhide__": True,
+    "get_": variable.get,
+    "set_": variable.set,
+    "ident_": get_ident,
+    "clock_": time.perf_counter_ns,
+    "new_": new_frame,
+    "fork_": fork,
+    "outside_": no_outside,
+    "roll_": no_roll,
+    "idle_": True,
+    "limit_": 100_000_000,
+    "Branch_": Branch,
+}
+"""Globals of every generated wrapper, and the one place where clock and owner can be replaced.
+
+A wrapper reads them as globals (5 ns each, the same as closure cells), so one assignment switches
+all wrappers of the process at once.
+"""
+
+
+def now_ns() -> int:
+    """Return the monotonic clock in nanoseconds (scripted in tests)."""
+    return HOT["clock_"]()  # type: ignore[no-any-return]
+
+
+def use_greenlets() -> None:
+    """Make the greenlet part of a branch's owner, once greenlets are in the process.
+
+    Under greenlets synchronous code *can* be switched half way. A greenlet is unique to its
+    thread, so it alone identifies the owner. Branches opened before simply fork once.
+    """
+    if HOT["ident_"] is get_ident:
+        from sys import modules
+
+        greenlet = modules.get("greenlet")
+        if greenlet is not None:
+            HOT["ident_"] = greenlet.getcurrent
+
+
+def current() -> Branch | None:
+    """Return the branch that a tap writes to now, or None when nothing is recorded.
+
+    Application threads; 0.2 us.
+    """
+    branch = variable.get()
+    if not branch:
+        if HOT["idle_"] or branch is not None:
+            return None
+        branch = HOT["outside_"]()
+        if branch is None:
+            return None
+    if branch.owner != HOT["ident_"]():
+        branch = fork(branch)
+    return branch
+
+
+@final
+class OpenProfile:
+    """A profile in progress: what `open_profile` gives and `close_profile` takes."""
+
+    __slots__ = ("branch", "cpu_ns", "previous", "profile", "shared", "sink", "thread")
+
+    def __init__(self, profile: Profile | None, branch: Branch | Literal[False]) -> None:
+        self.profile = profile
+        self.branch = branch
+        self.previous: Branch | Literal[False] | None = None
+        self.cpu_ns = -1
+        self.thread = 0
+        self.shared = False
+        self.sink: Callable[[Profile], None] | None = None
+
+
+def make_profile(name: str, kind: ProfileKind) -> Profile:
+    """Return a profile that starts now, with its root frame."""
+    profile = Profile(name=name[: _limits.MAX_NAME], kind=kind, root=Frame(_ROOT, None))
+    profile.started_ns = HOT["clock_"]()
+    profile.started_unix_ns = time.time_ns()
+    profile.version = version
+    profile.root.calls = 1
+    return profile
+
+
+def open_profile(
+    name: str,
+    kind: ProfileKind = "block",
+    *,
+    cpu: bool = True,
+    policy: Policy | None = None,
+    to: Callable[[Profile], None] | None = None,
+    muted: bool = False,
+) -> OpenProfile:
+    """Begin a unit of work in the current context.
+
+    Args:
+        name: Low-cardinality name; may be replaced until the profile is closed.
+        kind: What sort of unit it is.
+        cpu: Whether the thread's CPU time belongs to this unit (never for asyncio).
+        policy: Thresholds; chosen by *kind* when None.
+        to: Receives the sealed profile; the pipeline when None.
+        muted: Nothing inside is recorded (an excluded route).
+
+    Application threads; about 5 us.
+    """
+    if to is None and (HOT["idle_"] or muted or (sample < 1.0 and random() >= sample)):
+        opened = OpenProfile(None, MUTED)
+        opened.previous = variable.get()
+        variable.set(MUTED)
+        return opened
+    use_greenlets()
+    profile = make_profile(name, kind)
+    if policy is not None:
+        profile.policy = policy
+    if len(live) >= _limits.MAX_LIVE_PROFILES:
+        _evict()
+    branch = Branch(profile.root, HOT["ident_"](), profile, None)
+    opened = OpenProfile(profile, branch)
+    opened.sink = to
+    opened.previous = variable.get()
+    live[id(profile)] = profile
+    branch.opened.add(branch)
+    if cpu:
+        opened.thread = _thread_ident()
+        on_thread = _cpu_of_thread.get(opened.thread, 0)
+        opened.shared = on_thread > 0
+        _cpu_of_thread[opened.thread] = on_thread + 1
+        opened.cpu_ns = time.thread_time_ns()
+    variable.set(branch)
+    return opened
+
+
+def restore(opened: OpenProfile) -> None:
+    """Put back what was current before, unless somebody else is current here by now."""
+    if variable.get() is opened.branch:
+        variable.set(opened.previous)
+
+
+def close_profile(opened: OpenProfile, error: str = "") -> None:
+    """Seal the profile and hand it on. Does not touch the context (see `restore`); never raises.
+
+    Args:
+        opened: What `open_profile` returned; closing it twice is ignored.
+        error: Type of the exception that ended it.
+
+    Application threads; takes no lock: merging costs 1 us a forked frame.
+    """
+    profile, branch = opened.profile, opened.branch
+    if profile is None or branch is MUTED or profile.sealed:
+        return
+    if opened.thread:
+        _account_cpu(opened, profile)
+    profile.concurrency = len(live)
+    live.pop(id(profile), None)
+    seal(profile, branch.opened, error)
+    deliver = opened.sink or sink
+    if deliver is not None:
+        deliver(profile)
+
+
+def _account_cpu(opened: OpenProfile, profile: Profile) -> None:
+    thread = opened.thread
+    left = _cpu_of_thread.get(thread, 1) - 1
+    if left > 0:
+        _cpu_of_thread[thread] = left
+    else:
+        _cpu_of_thread.pop(thread, None)
+    if thread == _thread_ident() and not opened.shared and left == 0:
+        profile.cpu_ns = time.thread_time_ns() - opened.cpu_ns
+
+
+def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
+    """End *profile* now: close its branches, merge private subtrees, fix its duration."""
+    profile.sealed = True
+    if error:
+        profile.outcome = error
+    opened = list(branches)
+    for branch in opened:
+        branch.owner = None  # late calls find it closed
+    for branch in opened:
+        if branch.forks:
+            for forked in list(branch.forks.values()):
+                merge(branch.base, forked.base, profile)
+    branches.clear()
+    profile.duration_ns = max(0, HOT["clock_"]() - profile.started_ns)
+    root = profile.root
+    root.total_ns = root.union_ns = profile.duration_ns
+    root.errors = 0 if profile.outcome == "ok" else 1
+
+
+def merge(into: Frame, other: Frame, profile: Profile) -> None:
+    """Add what a private subtree counted to the tree it belongs to."""
+    from ._merge import merge_children  # only where threads met a branch of another
+
+    profile.late += merge_children(into, other)
+
+
+def _evict() -> None:
+    """Forget the oldest unit that was opened and never closed."""
+    try:
+        oldest = live.pop(next(iter(live)))
+    except (StopIteration, RuntimeError, KeyError):
+        return
+    drops["evicted"] = drops.get("evicted", 0) + 1
+
+
+def after_fork() -> None:
+    """Forget, in a child, what belongs to the parent."""
+    live.clear()
+    _cpu_of_thread.clear()
+    drops.clear()
+
+
+__all__ = ["HOT", "MUTED", "PRODUCTION", "Branch", "OpenProfile", "close_profile", "current", "open_profile"]

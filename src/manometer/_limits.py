@@ -1,0 +1,65 @@
+"""Every bound of the product, in one place; whoever reaches one drops the newest and counts it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# One unit of work.
+MAX_FRAMES: Final = 2_000
+"""Frames in one profile; calls beyond it are folded into one "(other)" frame per kind, sums stay exact."""
+MAX_KEYS_PER_FRAME: Final = 32
+"""Distinct argument fingerprints kept on one frame."""
+MAX_KEYS_PER_PROFILE: Final = 1_024
+MAX_READS: Final = 8
+"""Frames whose returned values are remembered, for the proof by data flow."""
+MAX_VALUES_PER_READ: Final = 64
+"""Hashed values remembered of one fetched result."""
+MAX_VALUES_PER_FRAME: Final = 512
+"""Hashed values remembered of all results of one reading frame."""
+MAX_CALLERS_PER_FRAME: Final = 8
+"""Distinct chains of application callers kept on one frame."""
+MAX_OUTCOMES: Final = 8
+"""Distinct error types counted on one frame."""
+MAX_EXEMPLARS: Final = 3
+MAX_FORKS: Final = 256
+"""Foreign owners (threads, greenlets) that may write to one branch."""
+MAX_FINDINGS_PER_PROFILE: Final = 64
+MAX_STACK_WALK: Final = 64
+"""Python frames looked at to find the application's call site."""
+MAX_RECURSION_WALK: Final = 64
+"""Open frames looked at to find the one a recursive call folds into."""
+
+# The process.
+MAX_CALLSITES: Final = 2_000
+"""Distinct callsites of taps; names beyond it become "(other)"."""
+MAX_LIVE_PROFILES: Final = 10_000
+MAX_ROUTES: Final = 2_000
+MAX_QUEUE: Final = 1_024
+"""Profiles waiting for the background thread."""
+MAX_FINDINGS: Final = 500
+"""Findings whose sightings are counted; least recently seen goes first."""
+MAX_HISTORY_POINTS: Final = 512
+MAX_ROLLING_THREADS: Final = 1_024
+"""Threads that may own a rolling profile."""
+ROLLING_S: Final = 60.0
+"""Age at which the rolling profile of a thread is sealed."""
+FLUSH_S: Final = 2.0
+"""Longest wait for the background thread at exit."""
+
+# Text.
+MAX_NAME: Final = 256
+MAX_STATEMENT_READ: Final = 8_192
+MAX_STATEMENT_SHAPE: Final = 1_024
+MAX_STATEMENTS_CACHED: Final = 2_000
+MAX_LINE_BYTES: Final = 4_096
+"""A longer line interleaves with other writers of the same pipe (66 of 800 broken at 5,000 bytes)."""
+SOFT_LINE_BYTES: Final = 1_000
+"""Length that the log exporter aims at."""
+
+# Speaking.
+MAX_FINDING_LINES_PER_MIN: Final = 20
+MAX_SUMMARY_LINES_PER_MIN: Final = 60
+HEARTBEAT_S: Final = 600.0
+RESOLVED_AFTER_S: Final = 3_600.0
+MAX_FAILURES: Final = 3
+"""Failures after which an extension is switched off."""

@@ -1,0 +1,232 @@
+"""How to fingerprint and size one call of a measured function, decided at decoration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from . import _guard
+from ._calls import count_result, count_use, find_key
+from ._context import HOT
+from ._fingerprint import key_of
+from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Exemplar, Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._context import Branch
+
+NOTHING: Final = object()
+"""Result of a call that has none: it raised."""
+_LENGTHS: Final = frozenset({str, bytes, bytearray, list, tuple, dict, set, frozenset, range})
+WATCH_FROM: Final = 8
+"""Calls of one frame after which its arguments are looked at without being asked."""
+_WATCH_MEAN_NS: Final = 20_000
+"""A fingerprint costs 1-2 us: below 20 us a call it would be a tenth of what it observes."""
+
+
+@final
+class Plan:
+    """What of a call makes its key and its size.
+
+    Args:
+        parameters: Names in the order in which the wrapper passes them.
+        key: Names, or a function of the call's arguments; None takes all arguments.
+        size: A name, or a function of the call's arguments; None for no size.
+        method: The first parameter is the instance or class: it counts by identity.
+        forward: Calls a function of the user's with the arguments of the call.
+    """
+
+    __slots__ = ("_forward", "_key", "_size", "method", "parameters", "positions", "size_at", "wanted")
+
+    def __init__(
+        self,
+        parameters: Sequence[str],
+        key: Sequence[str] | Callable[..., object] | None,
+        size: str | Callable[..., object] | None,
+        method: bool,
+        forward: Callable[[Callable[..., object], tuple[Any, ...]], object],
+    ) -> None:
+        self.parameters = tuple(parameters)
+        self.wanted = key is not None or size is not None
+        self.method = method
+        self._forward = forward
+        self._key = key if callable(key) else None
+        self.positions: tuple[int, ...] | None = None
+        if key is not None and not callable(key):
+            self.positions = tuple(_position(name, self.parameters, "key") for name in key)
+        self._size = size if callable(size) else None
+        self.size_at = _position(size, self.parameters, "size") if isinstance(size, str) else -1
+
+    def key(self, arguments: tuple[Any, ...]) -> int | None:
+        """Return the keyed hash of a call's arguments; None when they cannot be read.
+
+        Application threads; 1-2 us. Only exact built-in types are looked at; nothing of the
+        user's runs, unless `key=` gave a function, which is guarded.
+        """
+        if self._key is not None:
+            return key_of(_guard.call("measure.key", self._forward, self._key, arguments))
+        if self.positions is not None:
+            return key_of(tuple([arguments[at] for at in self.positions]))
+        if self.method and arguments:
+            return key_of((id(arguments[0]), *arguments[1:]))
+        return key_of(arguments)
+
+    def size(self, arguments: tuple[Any, ...]) -> int:
+        """Return the size of a call's input; -1 when it has none that is safe to read."""
+        if self._size is not None:
+            value = _guard.call("measure.size", self._forward, self._size, arguments)
+        elif self.size_at >= 0:
+            value = arguments[self.size_at]
+        else:
+            return -1
+        kind = type(value)
+        if kind is int:
+            return value if value >= 0 else -1  # type: ignore[operator, return-value]
+        return len(value) if kind in _LENGTHS else -1  # type: ignore[arg-type]
+
+
+def _position(name: object, parameters: tuple[str, ...], option: str) -> int:
+    if name not in parameters:
+        allowed = ", ".join(parameters) or "(none)"
+        msg = f"measure: {option}={name!r} is not a parameter of the function; it has {allowed}"
+        raise ValueError(msg)
+    return parameters.index(name)  # type: ignore[arg-type]
+
+
+def enter(frame: Frame, arguments: tuple[Any, ...]) -> int | None:
+    """Open a call on a frame that is watched or already open; returns the key of the arguments."""
+    active = frame.active
+    frame.active = active | ACTIVE_OPEN
+    plan = frame.callsite.plan
+    if not active & ACTIVE_WATCHED or plan is None:
+        return None
+    return _look(frame, plan, arguments)
+
+
+def _look(frame: Frame, plan: Plan, arguments: tuple[Any, ...]) -> int | None:
+    try:
+        size = plan.size(arguments)
+        if size >= 0:
+            detail = frame.more()
+            detail.rows_calls += 1
+            detail.rows_sum += size
+            detail.rows_max = max(detail.rows_max, size)
+        return plan.key(arguments)
+    except Exception as error:
+        _guard.failed("measure.key", error)
+        return None
+
+
+def leave(
+    branch: Branch, frame: Frame, active: int, key: object, started_ns: int, duration_ns: int, result: object
+) -> None:
+    """Close a call on a frame that was watched or already open when the call began."""
+    if not active & ACTIVE_OPEN:
+        frame.total_ns += duration_ns
+    if active & ACTIVE_WATCHED:
+        count(branch, frame, key, started_ns, duration_ns, result)
+
+
+def count(branch: Branch, frame: Frame, key: object, started_ns: int, duration_ns: int, result: object) -> None:
+    """Add one fingerprinted call of a measured function to its frame."""
+    try:
+        detail = frame.more()
+        if type(key) is not int:
+            detail.unkeyed += 1
+            return
+        profile = branch.profile
+        use = find_key(detail, profile, key)
+        if use is None:
+            return
+        failed = result is NOTHING
+        count_use(use, profile.write_epoch, started_ns, started_ns + duration_ns, "error" if failed else "")
+        if not failed:
+            count_result(detail, use, key_of(result))
+    except Exception as error:
+        _guard.failed("measure.key", error)
+
+
+def enter_async(branch: Branch, inner: Branch, frame: Frame, parent: Frame, arguments: tuple[Any, ...]) -> int | None:
+    """Open a call that overlaps another one of its frame, recurses, or is watched.
+
+    Marks *inner* as recursing where the frame is already open in the same chain of calls: its
+    time is then inside the outer one's.
+    """
+    active = frame.active - OPEN_CALL  # the wrapper has counted this call already
+    if frame.parent is not parent or (branch.again and _is_open(branch, frame)):
+        inner.again = True
+    elif active >= OPEN_CALL:
+        detail = frame.more()
+        detail.peak_in_flight = max(detail.peak_in_flight, frame.active >> 2)
+    if active < OPEN_CALL:
+        frame.since_ns = HOT["clock_"]()
+    plan = frame.callsite.plan
+    if active & ACTIVE_WATCHED and plan is not None:
+        return _look(frame, plan, arguments)
+    return None
+
+
+def _is_open(branch: Branch | None, frame: Frame) -> bool:
+    for _ in range(64):
+        if branch is None:
+            return False
+        if branch.base is frame:
+            return True
+        branch = branch.outer
+    return False
+
+
+def fail(frame: Frame, error: BaseException) -> None:
+    """Count how a call ended other than by returning: cancelled and closed are no errors."""
+    kind = type(error)
+    name = kind.__name__
+    detail = frame.more()
+    if kind is GeneratorExit or name == "CancelledError":
+        detail.cancelled += 1
+    else:
+        frame.errors += 1
+    outcomes = detail.outcomes
+    if type(name) is str and (name in outcomes or len(outcomes) < 8):
+        outcomes[name] = outcomes.get(name, 0) + 1
+
+
+def slow(frame: Frame, started_ns: int, duration_ns: int) -> None:
+    """Keep a slow call, and begin to watch a frame that is called again and again."""
+    if frame.calls == WATCH_FROM and not frame.active & ACTIVE_OPEN:
+        plan = frame.callsite.plan
+        if plan is not None and frame.total_ns >= WATCH_FROM * _WATCH_MEAN_NS:
+            frame.active |= ACTIVE_WATCHED
+    if duration_ns > HOT["limit_"] or frame.callsite.slow_ns is not None:
+        detail = frame.more()
+        if duration_ns >= detail.max_ns:
+            detail.max_ns = duration_ns
+            exemplars = detail.exemplars
+            if len(exemplars) >= 3:
+                exemplars.pop(0)
+            exemplars.append(Exemplar(started_ns, started_ns + duration_ns))
+
+
+def items(frame: Frame, count: int) -> None:
+    """Count what a generator yielded in its life: its size, for questions of growth."""
+    detail = frame.more()
+    detail.rows_calls += 1
+    detail.rows_sum += count
+    detail.rows_max = max(detail.rows_max, count)
+
+
+def late(branch: Branch) -> None:
+    """Count a call whose profile was sealed while it was open."""
+    branch.profile.late += 1
+
+
+HOT.update(
+    enter_=enter,
+    leave_=leave,
+    enter_async_=enter_async,
+    count_=count,
+    fail_=fail,
+    slow_=slow,
+    late_=late,
+    items_=items,
+    nothing_=NOTHING,
+)

@@ -1,0 +1,182 @@
+"""Where in the application a call comes from, and the callsites of taps."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _limits
+from ._context import drops
+from ._model import Callsite
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from ._model import Kind, Operation, Place
+
+_PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_PATHS: Final = tuple(
+    {
+        os.path.abspath(path) + os.sep
+        for name, path in sysconfig.get_paths().items()
+        if name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+)
+_LIBRARY_PARTS: Final = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+_is_application: Final[dict[str, bool]] = {}
+_MAX_FILES: Final = 20_000
+_callsites: Final[dict[tuple[Any, ...], Callsite]] = {}
+
+application: tuple[str, ...] = ()
+"""Packages and directories that count as the application although installed (`Config.app`)."""
+
+NOWHERE: Final[Place] = ("", 0, "")
+
+
+def _judge(file: str) -> bool:
+    if application and any(
+        file.startswith(os.path.join(os.path.abspath(item), "")) or f"{os.sep}{item}{os.sep}" in file
+        for item in application
+    ):
+        return True
+    if file.startswith(("<frozen", "<string>", "<manometer", "<attrs", "<decorator")):
+        return False
+    path = file if os.path.isabs(file) else os.path.abspath(file)
+    if path.startswith(_PACKAGE) or any(part in path for part in _LIBRARY_PARTS):
+        return False
+    return not any(path.startswith(prefix) for prefix in _PATHS)
+
+
+def is_application(file: str) -> bool:
+    """Tell whether *file* is the application's own code; 60 ns once known."""
+    known = _is_application.get(file)
+    if known is None:
+        if len(_is_application) >= _MAX_FILES:
+            _is_application.clear()
+        known = _is_application[file] = _judge(file)
+    return known
+
+
+def forget() -> None:
+    """Judge every file anew (the configuration changed)."""
+    _is_application.clear()
+    _callsites.clear()
+
+
+if sys.version_info >= (3, 11):
+
+    def _qualified(frame: FrameType) -> str:
+        name: str = frame.f_code.co_qualname
+        while name.endswith(">"):  # a comprehension or lambda is a line of the function around it
+            outer, _, last = name.rpartition(".<locals>.")
+            if not outer or last == name:
+                break
+            name = outer
+        return name
+
+else:
+
+    def _qualified(frame: FrameType) -> str:
+        name = frame.f_code.co_name
+        above: FrameType | None = frame
+        while name in _INLINE and above is not None:
+            above = above.f_back
+            if above is None or above.f_code.co_filename != frame.f_code.co_filename:
+                break
+            name = above.f_code.co_name
+        return name
+
+    _INLINE: Final = ("<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>", "<lambda>")
+
+
+def places(skip: int = 1, limit: int = 4) -> tuple[Place, ...]:
+    """Return the innermost application frames of the current stack, innermost first.
+
+    Args:
+        skip: Frames of the caller to leave out.
+        limit: Frames wanted.
+
+    Application threads; 1-5 us, at most `MAX_STACK_WALK` frames are looked at. Where greenlets
+    switch, the walk goes on in the greenlet that started this one.
+    """
+    found: list[Place] = []
+    frame: FrameType | None = sys._getframe(skip)
+    known = _is_application
+    main: FrameType | None = None
+    greenlet: Any = None
+    for _ in range(_limits.MAX_STACK_WALK):
+        if frame is None:
+            greenlet, frame = _parent_stack(greenlet)
+            if frame is None:
+                break
+        code = frame.f_code
+        file = code.co_filename
+        mine = known.get(file)
+        if mine is None:
+            mine = is_application(file)
+        if mine:
+            found.append((file, frame.f_lineno, _qualified(frame)))
+            if len(found) >= limit:
+                break
+        elif main is None and file == "<string>" and frame.f_globals.get("__name__") == "__main__":
+            main = frame  # python -c: the application has no file
+        frame = frame.f_back
+    if not found and main is not None:
+        return ((main.f_code.co_filename, main.f_lineno, _qualified(main)),)
+    return tuple(found)
+
+
+def _parent_stack(greenlet: Any) -> tuple[Any, FrameType | None]:
+    """Return the next greenlet outwards and its stack: SQLAlchemy's async engine runs inside one."""
+    module = sys.modules.get("greenlet")
+    if module is None:
+        return None, None
+    current = module.getcurrent() if greenlet is None else greenlet
+    parent = current.parent
+    return parent, None if parent is None else parent.gr_frame
+
+
+def callsite(
+    kind: Kind,
+    name: str,
+    template: str,
+    place: Place,
+    *,
+    operation: Operation = "",
+    system: str = "",
+    target: str = "",
+    library: str = "",
+    version: str = "",
+) -> Callsite:
+    """Return the one callsite of a tap for this template, target and place.
+
+    Beyond `MAX_CALLSITES` all further ones of a kind are one, named "(other)", and counted.
+    Application threads; 0.3 us once known.
+    """
+    key = (kind, system, target, template, place)
+    found = _callsites.get(key)
+    if found is None:
+        if len(_callsites) >= _limits.MAX_CALLSITES:
+            drops["callsites"] = drops.get("callsites", 0) + 1
+            key = (kind, "(other)")
+            found = _callsites.get(key)
+            if found is not None:
+                return found
+            name, template, place = "(other)", "", NOWHERE
+        file, line, function = place
+        found = _callsites[key] = Callsite(
+            name=name[: _limits.MAX_NAME],
+            function=function,
+            kind=kind,
+            file=file,
+            line=line,
+            template=template,
+            operation=operation,
+            system=system,
+            target=target,
+            library=library,
+            version=version,
+        )
+    return found

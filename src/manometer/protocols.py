@@ -1,0 +1,64 @@
+"""The four extension points, as protocols: source, probe, detector, exporter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from ._finding import Finding, Report
+    from ._model import Profile
+
+Undo = Callable[[], None]
+
+
+class HistoryView(Protocol):
+    """What detectors may ask about earlier profiles; owned by the background thread."""
+
+    def profiles(self, route: str) -> int:
+        """Return how many profiles of *route* were seen, the current one included."""
+
+    def counts_follow_rows(self, route: str, callsite: object) -> tuple[float, float, int, float] | None:
+        """Fit calls = a + b x rows over the profiles of *route*.
+
+        Returns:
+            `(a, b, profiles, residual)`, or None while rows did not vary enough to tell.
+        """
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Feeds the tree without a change to the application."""
+
+    def install(self) -> Undo:
+        """Install the tap and return what restores every patched attribute by identity.
+
+        Raises:
+            Exception: Anything; the runtime then lists the source as inactive, with the reason.
+        """
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """Samples a resource; called on the background thread only, may block a little."""
+
+    def read(self) -> Iterable[object]:
+        """Return the readings since the last call."""
+
+
+class Detector(Protocol):
+    """A plain function over finished data; it cannot reach application objects."""
+
+    def __call__(self, profile: Profile, history: HistoryView, /) -> Iterable[Finding]:
+        """Yield findings. Background thread; may raise, which is counted and isolated."""
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """Consumes reports on the background thread."""
+
+    def export(self, report: Report) -> None:
+        """Send one report. May raise, which is counted and isolated."""
+
+    def shutdown(self) -> None:
+        """Release what it holds; called once, at most two seconds before exit."""
