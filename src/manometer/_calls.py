@@ -220,11 +220,11 @@ def _add_key(
         return
     call.use = use
     count_use(use, call.write_epoch, ended_ns - duration_ns, ended_ns, error)
-    if new and not error and values and profile.returned:
-        _add_flow(call.frame, detail, profile, values)
+    if new and not error and values:
+        _add_flow(detail, profile, values)
 
 
-def _add_flow(frame: Frame, detail: FrameDetail, profile: Profile, values: tuple[int, ...]) -> None:
+def _add_flow(detail: FrameDetail, profile: Profile, values: tuple[int, ...]) -> None:
     """Note which earlier reads had returned the arguments that differ between the calls.
 
     An argument that stays the same (a tenant, a flag) proves nothing, so the first call is only
@@ -234,15 +234,18 @@ def _add_flow(frame: Frame, detail: FrameDetail, profile: Profile, values: tuple
     if first is None:
         detail.first_values = values
         return
+    if not profile.returned:
+        return
     varying = [at for at, value in enumerate(values) if at >= len(first) or value != first[at]]
     if detail.distinct == 2:
-        _count_flow(frame, detail, profile, [first[at] for at in varying if at < len(first)])
-    _count_flow(frame, detail, profile, [values[at] for at in varying])
+        _count_flow(detail, profile, [first[at] for at in varying if at < len(first)])
+    _count_flow(detail, profile, [values[at] for at in varying])
 
 
-def _count_flow(frame: Frame, detail: FrameDetail, profile: Profile, values: list[int]) -> None:
+def _count_flow(detail: FrameDetail, profile: Profile, values: list[int]) -> None:
+    # The frame itself counts too: calls that each need what the one before returned cannot be batched.
     for source, read in list(profile.returned.items()):
-        if source is not frame and not read.values.isdisjoint(values):
+        if not read.values.isdisjoint(values):
             detail.flow[source] = detail.flow.get(source, 0) + 1
 
 
