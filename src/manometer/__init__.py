@@ -1,0 +1,73 @@
+"""In-process profiling that says what happens when this grows; names only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._block import current_profile, profile
+from ._config import Config
+from ._finding import Finding, Report
+from ._measure import expected, measure
+from ._model import Callsite, Frame, Profile
+from .protocols import Detector, Exporter, Probe, Source
+
+if TYPE_CHECKING:
+    from ._runtime import disable, enable, flush, start, stop
+
+__all__ = [
+    "Callsite",
+    "Config",
+    "Detector",
+    "Exporter",
+    "Finding",
+    "Frame",
+    "Probe",
+    "Profile",
+    "Report",
+    "Source",
+    "current_profile",
+    "disable",
+    "enable",
+    "expected",
+    "flush",
+    "measure",
+    "profile",
+    "start",
+    "stop",
+]
+
+_LAZY = frozenset({"disable", "enable", "flush", "start", "stop"})
+
+
+def __getattr__(name: str) -> Any:
+    """Load the runtime, and the version, when somebody asks for them."""
+    if name in _LAZY:
+        from . import _runtime
+
+        return getattr(_runtime, name)
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("manometer")
+        except PackageNotFoundError:
+            return "0+unknown"
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def _obey_environment() -> None:
+    from ._config import switch
+
+    wanted = switch()
+    if wanted is False:
+        from . import _context
+
+        _context.absent = True
+    elif wanted:
+        from . import _runtime
+
+        _runtime.autostart()
+
+
+_obey_environment()

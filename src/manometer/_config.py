@@ -315,6 +315,29 @@ VARIABLES: Final[dict[str, str]] = {
 _KNOWN: Final = frozenset(VARIABLES.values())
 
 
+def switch() -> bool | None:
+    """Return what the variable `MANOMETER` says: on, off, or nothing (a bad value counts as unset)."""
+    try:
+        return _parse_bool(os.environ.get("MANOMETER", "").strip())
+    except ValueError:
+        return None
+
+
+def child_environment(folder: str, *, here: bool = False) -> dict[str, str]:
+    """Return the environment in which a Python process starts with manometer on.
+
+    Args:
+        folder: Where our `sitecustomize` is; goes in front of `PYTHONPATH`.
+        here: Change this process's environment too, for the children it will start.
+    """
+    changed = {"PYTHONPATH": os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH", ""))))}
+    if not os.environ.get("MANOMETER"):
+        changed["MANOMETER"] = "1"
+    if here:
+        os.environ.update(changed)
+    return {**os.environ, **changed}
+
+
 def service_version(environ: Mapping[str, str] | None = None) -> str:
     """Return `service.version` as OpenTelemetry's own variables state it; empty when they do not."""
     source = os.environ if environ is None else environ

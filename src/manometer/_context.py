@@ -375,7 +375,9 @@ def _evict() -> None:
 
 
 def after_fork() -> None:
-    """Forget, in a child, what belongs to the parent."""
+    """Forget, in a child, what belongs to the parent: it reports its units of work itself."""
+    for profile in list(live.values()):
+        profile.sealed = True
     live.clear()
     _cpu_of_thread.clear()
     drops.clear()

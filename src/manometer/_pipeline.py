@@ -1,0 +1,267 @@
+"""The way of a finished profile: a bounded queue, one daemon thread, detectors, exporters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+from . import _context, _guard, _limits, _rolling
+from ._expect import Expectations
+from ._finding import Finding, Report, Status
+from ._governor import Governor
+from ._history import History
+from ._ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ._config import Config
+    from ._model import Profile
+
+Judge = Callable[..., "tuple[Finding, ...]"] if TYPE_CHECKING else Any
+_TICK_S: Final = 1.0
+_STOP: Final = object()
+_STATISTICAL: Final = frozenset({"superlinear", "slowing-call", "growing-container", "slower-under-load"})
+
+
+class PipelineExporter(Protocol):
+    """An exporter that also wants to say how manometer is doing; every method is optional but export."""
+
+    def export(self, report: Report) -> None:
+        """Send one report."""
+
+    def shutdown(self) -> None:
+        """Release what it holds."""
+
+
+@final
+class Pipeline:
+    """Takes sealed profiles from application threads and does everything else off them.
+
+    Args:
+        config: Bounds and intervals.
+        judge: Runs the detectors: `judge(profile, history, disabled, extra)`.
+        exporters: `(name, exporter)` pairs that receive reports.
+        extra: Further detectors of the user's.
+        sources: Returns the active and the missing sources, for the heartbeat.
+        version: Manometer's version.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        judge: Judge,
+        exporters: Iterable[tuple[str, Any]],
+        extra: tuple[Any, ...] = (),
+        sources: Callable[[], tuple[tuple[str, ...], dict[str, str]]] | None = None,
+        version: str = "",
+        pid: int = 0,
+    ) -> None:
+        self._config = config
+        self._judge = judge
+        self._exporters = tuple(exporters)
+        self._extra = extra
+        self._sources = sources
+        self._version = version
+        self._pid = pid
+        self.history = History()
+        self.ledger = Ledger(config, self.history.profiles)
+        self.expectations = Expectations(config.expect)
+        self.governor = Governor()
+        self.drops: dict[str, int] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._started_ns = self._beat_ns = time.monotonic_ns()
+        self._busy = False
+        self.units = self.new = self.late = 0
+
+    def put(self, profile: Profile) -> None:
+        """Take a sealed profile; never blocks, never raises. A full queue drops it and counts.
+
+        Application threads; 1 us. `SimpleQueue` because its put may be re-entered from a
+        destructor during a collection, where the lock of `queue.Queue` would hang.
+        """
+        if self._queue.qsize() >= self._config.max_queue:
+            self.drops["queue"] = self.drops.get("queue", 0) + 1
+            return
+        self._queue.put(profile)
+        if self._thread is None and not self._stopping:
+            self.start_thread()
+
+    def start_thread(self) -> None:
+        """Start the daemon thread; at the interpreter's end, where none can start, go on without."""
+        thread = threading.Thread(target=self._run, name="manometer", daemon=True)
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:
+            self._thread = None
+            self._stopping = True
+
+    def _run(self) -> None:
+        queue = self._queue
+        while queue is self._queue:
+            try:
+                item = queue.get(timeout=_TICK_S)
+            except Empty:
+                item = None
+            if item is _STOP:
+                return
+            self._busy = True
+            began_ns = time.thread_time_ns()
+            if item is not None:
+                _guard.call("pipeline", self.handle, item)
+            _guard.call("pipeline.tick", self.tick)
+            self.governor.background_ns += time.thread_time_ns() - began_ns
+            self._busy = False
+
+    def handle(self, profile: Profile) -> Report:
+        """Judge one profile and give it to the exporters. Background thread, or the caller of `flush`."""
+        self.units += profile.kind != "process"
+        self.late += profile.late
+        profile.self_ns = self.governor.cost_of(profile)
+        for reason, count in profile.dropped.items():
+            self.drops[reason] = self.drops.get(reason, 0) + count
+        self.history.add(profile)
+        found = self._judge(profile, self.history, self._config.disable, self._extra)
+        report = self._report(profile, [self.expectations.apply(finding, profile) for finding in found])
+        for name, exporter in self._exporters:
+            self._export(name, exporter, "export", report)
+        return report
+
+    def _report(self, profile: Profile, found: list[Finding]) -> Report:
+        findings, speaking, held_back = [], set(), {}
+        now_ns = time.monotonic_ns()
+        for finding in found:
+            exact = finding.rule not in _STATISTICAL
+            sighting = self.ledger.sight(finding, profile, now_ns, exact=exact)
+            self.new += sighting.new
+            if sighting.speak:
+                speaking.add(finding.id)
+                held_back[finding.id] = sighting.held_back
+            findings.append(
+                replace(
+                    finding,
+                    seen=sighting.seen,
+                    first_seen_unix_ns=sighting.first_seen_unix_ns,
+                    version=profile.version,
+                )
+            )
+        return Report(profile, tuple(findings), frozenset(speaking), held_back)
+
+    def _export(self, name: str, exporter: Any, method: str, *arguments: Any) -> None:
+        point = f"exporters.{name}"
+        function = getattr(exporter, method, None)
+        if function is None:
+            return
+        if _guard.is_off(point):
+            self.drops[f"export_{name}"] = self.drops.get(f"export_{name}", 0) + 1
+            return
+        _guard.call(point, function, *arguments)
+
+    def tick(self) -> None:
+        """Do what is due once a second."""
+        _rolling.tick()
+        _guard.report()
+        now_ns = time.monotonic_ns()
+        beat_ns = int(self._config.heartbeat_s * 1e9)
+        if beat_ns and now_ns - self._beat_ns >= beat_ns:
+            self.heartbeat("running")
+        for finding in self.ledger.resolved(now_ns):
+            for name, exporter in self._exporters:
+                self._export(name, exporter, "resolved", finding)
+
+    def heartbeat(self, state: Any) -> None:
+        """Say how manometer is doing: the cure for "is it silent or blind?"."""
+        self._beat_ns = time.monotonic_ns()
+        status = self.status(state)
+        self.new = 0
+        for name, exporter in self._exporters:
+            self._export(name, exporter, "heartbeat", status)
+
+    def status(self, state: Any = "running") -> Status:
+        """Return how manometer is doing since the start."""
+        sources, missing = self._sources() if self._sources is not None else ((), {})
+        dropped = dict(self.drops)
+        for reason, count in _context.drops.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+        if self.ledger.suppressed:
+            dropped["lines"] = self.ledger.suppressed
+        governor = self.governor
+        return Status(
+            version=self._version,
+            pid=self._pid,
+            uptime_s=(time.monotonic_ns() - self._started_ns) / 1e9,
+            units=self.units,
+            findings=len(self.ledger),
+            new=self.new,
+            sources=sources,
+            missing=missing,
+            overhead_share=governor.share(),
+            self_ms=(governor.host_ns + governor.background_ns) / 1e6,
+            dropped=dropped,
+            late=self.late,
+            internal_errors=_guard.total(),
+            unused_expected=tuple(self.expectations.unused()),
+            state=state,
+        )
+
+    def flush(self, timeout_s: float = _limits.FLUSH_S) -> bool:
+        """Wait until everything put so far is exported.
+
+        Returns:
+            Whether that was reached in time. Blocks at most *timeout_s* seconds.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if not self._queue.qsize() and not self._busy:
+                return True
+            if self._thread is None or not self._thread.is_alive():
+                return self._drain(deadline_s)
+            time.sleep(0.005)
+        return not self._queue.qsize() and not self._busy
+
+    def _drain(self, deadline_s: float) -> bool:
+        while time.monotonic() < deadline_s:
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return True
+            if item is not _STOP:
+                _guard.call("pipeline", self.handle, item)
+        return False
+
+    def stop(self, timeout_s: float = _limits.FLUSH_S) -> None:
+        """Export what is there, say goodbye, end the thread; at most *timeout_s* seconds.
+
+        Starts no thread: at the interpreter's end none can be started.
+        """
+        self._stopping = True
+        began_s = time.monotonic()
+        self.flush(timeout_s)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(_STOP)
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, timeout_s - (time.monotonic() - began_s)))
+        left = self._queue.qsize()
+        if left:
+            self.drops["unsent_at_exit"] = self.drops.get("unsent_at_exit", 0) + left
+        self.heartbeat("stop")
+        _guard.report()
+        for name, exporter in self._exporters:
+            self._export(name, exporter, "shutdown")
+
+    def after_fork(self, pid: int) -> None:
+        """Begin anew in a child: the thread is not there, and the queue is the parent's to send."""
+        self._pid = pid
+        self.drops = {}
+        self.governor = Governor()
+        self._begin()

@@ -1,0 +1,245 @@
+"""Starting and stopping: the one place that knows all parts."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _context, _guard, _rolling, _site
+from ._config import Config, service_version
+from ._context import HOT
+from ._pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .protocols import Detector, Exporter, Undo
+
+_log: Final = logging.getLogger("manometer")
+_log.addHandler(logging.NullHandler())
+
+_EXPORTERS: Final = {"log": ("log", "LogExporter"), "console": ("console", "ConsoleExporter")}
+
+
+@dataclass(slots=True)
+class _Running:
+    """Everything that `stop` has to take back."""
+
+    config: Config
+    pipeline: Pipeline
+    undo: list[Callable[[], None]] = field(default_factory=list)
+    states: dict[str, tuple[str, str]] = field(default_factory=dict)
+    pid: int = field(default_factory=os.getpid)
+
+
+_running: _Running | None = None
+_hooked = False
+
+
+def start(
+    config: Config | None = None,
+    *,
+    detectors: Iterable[Detector] = (),
+    exporters: Iterable[Exporter] = (),
+) -> Undo:
+    """Switch manometer on in this process.
+
+    Args:
+        config: The configuration; read from the environment when None.
+        detectors: Further detectors, called after the bundled ones.
+        exporters: Further exporters.
+
+    Returns:
+        What undoes it; the same as `stop`.
+
+    Raises:
+        RuntimeError: It is on already. Two configurations in one process would be a silent mistake.
+        TypeError: A wrong argument.
+
+    Called once, by the main thread, before the application serves; about 100 ms, mostly imports.
+    """
+    global _running
+    if _running is not None:
+        msg = "manometer is already on; call stop() first, or configure it in one place"
+        raise RuntimeError(msg)
+    if config is not None and type(config) is not Config:
+        msg = f"start: config must be a manometer.Config, not {type(config).__name__}"
+        raise TypeError(msg)
+    warnings: list[str] = []
+    config = config or Config.from_env(warn=warnings.append)
+    if config.enabled is False:
+        return _nothing
+    running = _assemble(config, tuple(detectors), tuple(exporters))
+    _running = running
+    _hook_process()
+    _apply(config)
+    _install_sources(running)
+    _rolling.install()
+    _context.sink = running.pipeline.put
+    HOT["idle_"] = False
+    _guard.call("calibrate", running.pipeline.governor.calibrate)
+    for warning in warnings:
+        _say_warning(running, warning)
+    running.pipeline.heartbeat("start")
+    running.pipeline.start_thread()
+    return stop
+
+
+def _nothing() -> None:
+    pass
+
+
+def _assemble(config: Config, detectors: tuple[Any, ...], extra: tuple[Any, ...]) -> _Running:
+    from . import __version__
+    from .detectors import judge
+
+    exporters: list[tuple[str, Any]] = []
+    for name in config.exporters:
+        if not config.is_off(name):
+            exporters.append((name, _make_exporter(name, config)))
+    exporters += [(type(exporter).__name__, exporter) for exporter in extra]
+    states: dict[str, tuple[str, str]] = {}
+
+    def sources() -> tuple[tuple[str, ...], dict[str, str]]:
+        active = tuple(sorted(name for name, (state, _) in states.items() if state == "active"))
+        return active, {name: reason for name, (state, reason) in states.items() if state == "inactive"}
+
+    pipeline = Pipeline(config, judge, exporters, detectors, sources, __version__, os.getpid())
+    return _Running(config, pipeline, states=states)
+
+
+def _make_exporter(name: str, config: Config) -> Any:
+    if name == "log" and config.log_format == "tree":
+        name = "console"
+    module, attribute = _EXPORTERS[name]
+    return getattr(import_module(f".exporters.{module}", __package__), attribute)(config)
+
+
+def _apply(config: Config) -> None:
+    _context.sample = config.sample
+    _context.max_frames = config.max_frames
+    _context.version = service_version()
+    HOT["limit_"] = int(config.frame_slow_ms * 1e6)
+    _site.application = config.app
+    _site.forget()
+
+
+def _install_sources(running: _Running) -> None:
+    from .sources import install_all
+
+    def report(name: str, state: str, reason: str) -> None:
+        running.states[name] = (state, reason)
+        if state == "inactive":
+            _log.warning("source=%s is inactive: %s; the application is not affected", name, reason)
+
+    running.undo.append(install_all(running.config, report))
+
+
+def _say_warning(running: _Running, warning: str) -> None:
+    for name, exporter in running.pipeline._exporters:
+        say = getattr(exporter, "warning", None)
+        if say is not None:
+            _guard.call(f"exporters.{name}", say, warning)
+            return
+    _log.warning(warning)
+
+
+def stop() -> None:
+    """Switch manometer off: export what is there within two seconds and restore every patch.
+
+    Does nothing when it is off. Blocks at most two seconds; never raises.
+    """
+    global _running
+    running, _running = _running, None
+    if running is None:
+        return
+    HOT["idle_"] = True
+    for undo in reversed(running.undo):
+        _guard.call("stop", undo)
+    _rolling.uninstall()
+    running.pipeline.stop()
+    _context.sink = None
+    _apply(Config())
+    _context.drops.clear()
+
+
+def disable() -> None:
+    """Stop recording at once, in a running process: the kill switch. `enable` takes it back.
+
+    Patches stay; a call costs what it costs without an active profile. Any thread; never blocks.
+    """
+    HOT["idle_"] = True
+    for profile in list(_context.live.values()):
+        profile.sealed = True
+        _context.live.pop(id(profile), None)
+    _rolling.after_fork()
+
+
+def enable() -> None:
+    """Record again after `disable`.
+
+    Raises:
+        RuntimeError: It was never started.
+    """
+    if _running is None:
+        msg = "manometer is not on; call start() first, or set MANOMETER=1"
+        raise RuntimeError(msg)
+    HOT["idle_"] = False
+
+
+def flush(timeout_s: float = 2.0) -> bool:
+    """Wait until all finished profiles are exported; at most *timeout_s* seconds.
+
+    Returns:
+        Whether that was reached in time; True when manometer is off.
+    """
+    return _running is None or _running.pipeline.flush(timeout_s)
+
+
+def running() -> Any:
+    """Return what is running, for the command line and tests; None when off."""
+    return _running
+
+
+def _hook_process() -> None:
+    """Register for exit and fork, once: neither can be unregistered safely."""
+    global _hooked
+    if _hooked:
+        return
+    _hooked = True
+    atexit.register(_at_exit)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _at_exit() -> None:
+    if _running is not None and _running.pid == os.getpid():
+        _guard.call("exit", stop)
+
+
+def _after_fork() -> None:
+    running = _running
+    _context.after_fork()
+    _rolling.after_fork()
+    _guard.clear()
+    if running is not None:
+        running.pid = os.getpid()
+        running.pipeline.after_fork(running.pid)
+
+
+def autostart() -> None:
+    """Obey `MANOMETER` when the package is imported; never raises into the application."""
+    quiet: list[str] = []
+    config = Config.from_env(warn=quiet.append)
+    if config.enabled is False:
+        _context.absent = True
+    elif config.enabled:
+        try:
+            start()
+        except Exception as error:
+            print(f"manometer could not start: {type(error).__name__}: {error}", file=sys.stderr)

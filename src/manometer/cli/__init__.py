@@ -1,0 +1,51 @@
+"""The command line: `manometer COMMAND`, the same as `python -m manometer COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Final
+
+from . import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EPILOG: Final = """examples:
+  manometer run app.py                     measure a script or an application, without changing it
+  manometer run -m flask --app shop run    the same for a module
+  manometer run -- gunicorn app:app        the same for a command and its workers
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's name; those of the process when None.
+
+    Returns:
+        The exit code: that of the measured program for `run`, 2 for a wrong command line.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="manometer",
+        description="What happens when this grows? In-process profiling, meant for production.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    run.add_to(commands)
+    if not arguments:
+        parser.print_help()
+        return 2
+    options = parser.parse_args(arguments)
+    code: int = options.function(options)
+    return code
+
+
+def _version() -> str:
+    from manometer import __version__
+
+    return f"manometer {__version__}"
