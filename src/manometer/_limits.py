@@ -39,6 +39,11 @@ MAX_QUEUE: Final = 1_024
 MAX_FINDINGS: Final = 500
 """Findings whose sightings are counted; least recently seen goes first."""
 MAX_HISTORY_POINTS: Final = 512
+MAX_COMMENTS: Final = 2_000
+"""Source lines whose comment about an expected finding is remembered."""
+MAX_HISTORY_SITES: Final = 4_000
+"""Callsites of all routes together that the history knows; 0.7 kB each."""
+MAX_HISTORY_SITES_PER_ROUTE: Final = 400
 MAX_ROLLING_THREADS: Final = 1_024
 """Threads that may own a rolling profile."""
 ROLLING_S: Final = 60.0

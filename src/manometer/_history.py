@@ -1,0 +1,241 @@
+"""What many profiles say together about one route and its callsites, within bounds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, final
+
+from . import _limits
+from ._model import IO_KINDS
+
+if TYPE_CHECKING:
+    from ._model import Callsite, Frame, Profile
+
+MIN_PROFILES: Final = 8
+"""Profiles from which the number of calls may be said to follow the number of rows."""
+BUCKETS: Final = 48
+"""Bucket n of a histogram counts durations below 2^n ns and not below half of that; 2^47 ns are 39 hours."""
+
+
+@final
+class _Fit:
+    """Six sums for a line through (rows of the source, calls), exact because they are integers."""
+
+    __slots__ = ("high", "low", "n", "source", "sx", "sxx", "sxy", "sy", "syy")
+
+    def __init__(self, source: Callsite | None) -> None:
+        self.source = source
+        self.n = self.sx = self.sy = self.sxx = self.sxy = self.syy = 0
+        self.low = self.high = 0
+
+    def add(self, rows: int, calls: int) -> None:
+        self.low = min(self.low, rows) if self.n else rows
+        self.high = max(self.high, rows)
+        self.n += 1
+        self.sx += rows
+        self.sy += calls
+        self.sxx += rows * rows
+        self.sxy += rows * calls
+        self.syy += calls * calls
+
+    def line(self) -> tuple[float, float, int, float] | None:
+        n = self.n
+        spread = n * self.sxx - self.sx * self.sx
+        if n < MIN_PROFILES or self.high - self.low < 2 or self.high < 2 * self.low or spread <= 0:
+            return None
+        together = n * self.sxy - self.sx * self.sy
+        across = n * self.syy - self.sy * self.sy
+        slope = together / spread
+        unexplained = 1.0 - together * together / (spread * across) if across else 0.0
+        return (self.sy - slope * self.sx) / n, slope, n, max(0.0, unexplained)
+
+
+@final
+class _Calls:
+    """What is known about one callsite on one route."""
+
+    __slots__ = ("fit", "histogram")
+
+    def __init__(self) -> None:
+        self.fit = _Fit(None)
+        self.histogram = [0] * BUCKETS
+
+
+@final
+class _Route:
+    """What is known about one route."""
+
+    __slots__ = ("histogram", "profiles", "sites")
+
+    def __init__(self) -> None:
+        self.profiles = 0
+        self.histogram = [0] * BUCKETS
+        self.sites: OrderedDict[Callsite, _Calls] = OrderedDict()
+
+
+@final
+class _Sum:
+    """All frames of one callsite in one profile."""
+
+    __slots__ = ("calls", "covered_ns", "first_started_ns", "frames", "rows", "rows_max")
+
+    def __init__(self) -> None:
+        self.calls = self.covered_ns = self.rows = 0
+        self.rows_max = -1  # -1: rows were not counted
+        self.first_started_ns = 0
+        self.frames: list[Frame] = []
+
+
+@final
+class History:
+    """What earlier profiles show; implements `protocols.HistoryView`.
+
+    Background thread only, so it needs no lock. Bounded: the route seen least recently goes first,
+    on a route the callsite seen least recently; both are counted.
+
+    Attributes:
+        evicted: Routes and callsites that were forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._routes: OrderedDict[str, _Route] = OrderedDict()
+        self._sites = 0
+        self.evicted = 0
+
+    def __len__(self) -> int:
+        """Return how many routes are known."""
+        return len(self._routes)
+
+    def add(self, profile: Profile) -> None:
+        """Learn from one sealed profile. Cost: about 2 us a frame."""
+        route = self._route(profile.route or profile.name)
+        route.profiles += 1
+        route.histogram[_bucket(profile.duration_ns)] += 1
+        sums = _sums(profile)
+        for callsite, total in sums.items():
+            calls = self._calls(route, callsite)
+            calls.histogram[_bucket(total.covered_ns)] += 1
+            # In the rolling profile everything grows with the traffic, so that nothing follows from it.
+            if profile.kind != "process" and callsite.kind in IO_KINDS and callsite.operation in ("", "read"):
+                _find_source(calls, callsite, total, sums)
+        for callsite, calls in route.sites.items():
+            source = calls.fit.source
+            if source is not None and source in sums:
+                calls.fit.add(sums[source].rows, sums[callsite].calls if callsite in sums else 0)
+
+    def profiles(self, route: str) -> int:
+        """Return how many profiles of *route* were seen, the current one included."""
+        known = self._routes.get(route)
+        return 0 if known is None else known.profiles
+
+    def counts_follow_rows(self, route: str, callsite: object) -> tuple[float, float, int, float] | None:
+        """Fit calls = a + b x rows over the profiles of *route*.
+
+        The rows are those of the read that supplied the arguments or, where that is not known, of
+        the last read of several rows before the calls.
+
+        Returns:
+            `(a, b, profiles, unexplained)`, the last one the share of the variance that the line
+            leaves over (0 is a perfect line); None below 8 profiles, or while the rows do not
+            vary by a factor of two.
+        """
+        known = self._routes.get(route)
+        calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
+        return None if calls is None else calls.fit.line()
+
+    def latency(self, route: str, callsite: Callsite | None = None) -> tuple[int, ...]:
+        """Return the histogram of durations of a route, or of the time its profiles spent in a callsite.
+
+        Element n counts durations from 2^(n-1) to 2^n nanoseconds; empty for what was never seen.
+        """
+        known = self._routes.get(route)
+        if known is None:
+            return ()
+        if callsite is None:
+            return tuple(known.histogram)
+        calls = known.sites.get(callsite)
+        return () if calls is None else tuple(calls.histogram)
+
+    def _route(self, name: str) -> _Route:
+        route = self._routes.get(name)
+        if route is None:
+            if len(self._routes) >= _limits.MAX_ROUTES:
+                self._forget_route()
+            route = self._routes[name] = _Route()
+        else:
+            self._routes.move_to_end(name)
+        return route
+
+    def _forget_route(self) -> None:
+        _, gone = self._routes.popitem(last=False)
+        self._sites -= len(gone.sites)
+        self.evicted += 1
+
+    def _calls(self, route: _Route, callsite: Callsite) -> _Calls:
+        calls = route.sites.get(callsite)
+        if calls is None:
+            if len(route.sites) >= _limits.MAX_HISTORY_SITES_PER_ROUTE:
+                route.sites.popitem(last=False)
+                self._sites -= 1
+                self.evicted += 1
+            while self._sites >= _limits.MAX_HISTORY_SITES and len(self._routes) > 1:
+                self._forget_route()
+            self._sites += 1
+            calls = route.sites[callsite] = _Calls()
+        else:
+            route.sites.move_to_end(callsite)
+        return calls
+
+
+def _bucket(duration_ns: int) -> int:
+    return min(BUCKETS - 1, duration_ns.bit_length())
+
+
+def _sums(profile: Profile) -> dict[Callsite, _Sum]:
+    sums: dict[Callsite, _Sum] = {}
+    for frame in profile.root.walk():
+        if frame is profile.root or not frame.calls:
+            continue
+        total = sums.get(frame.callsite)
+        if total is None:
+            total = sums[frame.callsite] = _Sum()
+        total.calls += max(0, frame.calls - frame.errors)
+        total.covered_ns += frame.covered_ns
+        detail = frame.detail
+        if detail is None:
+            continue
+        total.frames.append(frame)
+        if not total.first_started_ns or detail.first_started_ns < total.first_started_ns:
+            total.first_started_ns = detail.first_started_ns
+        if detail.rows_calls and frame.callsite.kind in IO_KINDS:
+            total.rows += detail.rows_sum
+            total.rows_max = max(total.rows_max, detail.rows_max)
+    return sums
+
+
+def _find_source(calls: _Calls, callsite: Callsite, total: _Sum, sums: dict[Callsite, _Sum]) -> None:
+    """Settle, once, on the read whose rows the calls may follow; seen data flow settles it for good."""
+    fit = calls.fit
+    if total.calls < 2:
+        return
+    flows = {
+        source.callsite: hits
+        for frame in total.frames
+        if frame.detail is not None
+        for source, hits in frame.detail.flow.items()
+        if source.callsite is not callsite and source.callsite in sums
+    }
+    if flows:
+        if fit.source not in flows:
+            calls.fit = _Fit(
+                max(flows, key=lambda source: (flows[source], -abs(sums[source].rows - total.calls)))
+            )
+        return
+    if fit.source is None:
+        earlier = [
+            (other.first_started_ns, site)
+            for site, other in sums.items()
+            if site is not callsite and other.rows_max > 1 and other.first_started_ns < total.first_started_ns
+        ]
+        if earlier:
+            fit.source = max(earlier, key=lambda item: item[0])[1]

@@ -1,0 +1,1 @@
+"""What work is done again?"""
