@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
@@ -65,8 +65,6 @@ class _Entry:
     routes: dict[str, int] = field(default_factory=dict)
     route: str = ""
     units: int = 0
-    unit: tuple[int, int] = (0, 0)
-    was_loud: bool = False
     new: bool = True
     sighting: Sighting | None = None
 
@@ -94,6 +92,8 @@ class Ledger:
         self._repeat_after_ns = int(config.repeat_after_s * 1_000_000_000)
         self._spoken_ns: deque[int] = deque(maxlen=config.max_lines_per_min)
         self._version = ""
+        self._unit: Profile | None = None  # the latest only: a profile is large
+        self._loud_in_unit: dict[str, bool] = {}
         self.suppressed = 0
         self.evicted = 0
 
@@ -117,16 +117,17 @@ class Ledger:
         """
         entry = self._entry(finding, profile)
         loud = finding.severity == "warning" and not finding.expected
-        unit = (id(profile), profile.started_ns)
-        if entry.unit != unit:
-            entry.unit, entry.was_loud = unit, False
+        if profile is not self._unit:
+            self._unit, self._loud_in_unit = profile, {}
+        was_loud = self._loud_in_unit.get(finding.id)
+        if was_loud is None or entry.sighting is None:
             self._count(entry, finding, profile, now_ns)
-        elif entry.sighting is not None and (entry.was_loud or not loud):
+        elif was_loud or not loud:
             return entry.sighting
+        self._loud_in_unit[finding.id] = loud
         held_back = entry.held_back
         speak = False
         if loud:
-            entry.was_loud = True
             entry.loud += 1
             speak = self._take_turn(entry, now_ns, _EXACT if exact else _STATISTICAL)
             entry.held_back = 0 if speak else held_back + 1
@@ -142,7 +143,7 @@ class Ledger:
         return entry.sighting
 
     def resolved(self, now_ns: int) -> list[Finding]:
-        """Return the findings that were said aloud and are gone; each is returned once, then forgotten.
+        """Return the findings that were said aloud and are gone, as last seen; each once, then forgotten.
 
         Gone means: not seen for an hour, or since the version of the application changed, although
         its route was served often enough that it should have been. Without traffic nothing is
@@ -151,7 +152,7 @@ class Ledger:
         Background thread only; never blocks.
         """
         gone = [name for name, entry in self._entries.items() if self._is_gone(entry, now_ns)]
-        return [self._entries.pop(name).finding for name in gone]
+        return [_as_last_seen(self._entries.pop(name)) for name in gone]
 
     def _entry(self, finding: Finding, profile: Profile) -> _Entry:
         name = finding.id
@@ -210,3 +211,10 @@ class Ledger:
         usual_gap = -(-max(entry.units, with_it) // with_it)
         clean = self._units_of(entry.route) - entry.units
         return clean >= max(_MIN_CLEAN_UNITS, _SURE * usual_gap)
+
+
+def _as_last_seen(entry: _Entry) -> Finding:
+    seen = entry.sighting.seen if entry.sighting is not None else entry.finding.seen
+    return replace(
+        entry.finding, seen=seen, first_seen_unix_ns=entry.first_seen_unix_ns, version=entry.version
+    )

@@ -25,7 +25,7 @@ MAX_EVENT_BYTES: Final = 2_800
 """With the message and what a formatter adds, a line of JSON stays below `MAX_LINE_BYTES`."""
 UNMEASURED: Final = "(unmeasured)"
 _MAX_TOP: Final = 3
-_MAX_EVIDENCE: Final = 12
+_MAX_EVIDENCE: Final = 24
 _LABEL: Final = 100
 _PLACE: Final = 100
 _FUNCTION: Final = 80
@@ -91,7 +91,7 @@ def request(report: Report, suppressed: int = 0) -> Event:
         "calls": {name: {"count": count, "ms": milliseconds(ns)} for name, (count, ns) in calls.items()},
         "found": len(open_ones),
         "expected": len(report.findings) - len(open_ones),
-        "worst": open_ones[0].rule if open_ones else None,
+        "worst": clean(open_ones[0].rule, 40) if open_ones else None,
         "findings": [finding(item, item.id in report.speaking) for item in open_ones],
         "top": [] if open_ones else list(_top(profile)),
         "suppressed": suppressed,
@@ -146,6 +146,11 @@ def up(status: Status, info_hidden: bool = False) -> Event:
     }
 
 
+def warning(text: str) -> Event:
+    """Describe a mistake in the configuration."""
+    return {"schema": SCHEMA, "event": "warning", "text": clean(text, 400)}
+
+
 def unit(profile: Profile) -> Event:
     """Describe which unit of work it was."""
     return {
@@ -166,9 +171,9 @@ def finding(item: Finding, speaks: bool) -> Event:
     return {
         "id": item.id,
         "rule": clean(item.rule, 40),
-        "question": item.question,
-        "severity": item.severity,
-        "confidence": item.confidence,
+        "question": clean(item.question, 20),
+        "severity": clean(item.severity, 20),
+        "confidence": clean(item.confidence, 20),
         "speaks": speaks,
         "calls": calls_of(item),
         "label": clean(site.name, _LABEL),
@@ -179,10 +184,10 @@ def finding(item: Finding, speaks: bool) -> Event:
         "saving_ms": [milliseconds(low_ns), milliseconds(high_ns)],
         "source": _site(item.source),
         "holder": _site(item.holder),
-        "move": item.move,
+        "move": clean(item.move, 20),
         "advice": clean(item.advice, _ADVICE),
         "statement": clean(site.template, _STATEMENT),
-        "evidence": {clean(key, 40): _fact(value) for key, value in [*item.evidence.items()][:_MAX_EVIDENCE]},
+        "evidence": dict(_facts(item)),
         "expected": clean(item.expected, 80),
         "seen": list(item.seen),
         "first_seen": instant(item.first_seen_unix_ns),
@@ -231,11 +236,18 @@ def _site(callsite: Callsite | None) -> Event | None:
     return {"label": clean(callsite.name, _LABEL), "at": place(callsite), "in": function(callsite)}
 
 
-def _fact(value: float | str) -> float | str | None:
-    if isinstance(value, str):
-        return clean(value, 100)
-    # JSON has no word for nan and infinity.
-    return value if type(value) is int or abs(value) < float("inf") else None
+def _facts(item: Finding) -> Iterator[tuple[str, float | str | None]]:
+    """Yield what was counted, durations in milliseconds, and nothing that stands elsewhere in the event."""
+    for name, value in [*item.evidence.items()][:_MAX_EVIDENCE]:
+        key = clean(name, 40)
+        if isinstance(value, str):
+            if value != item.callsite.template:
+                yield key, clean(value, 100)
+        elif key.endswith("_ns"):
+            yield f"{key[:-3]}_ms", milliseconds(int(value))
+        else:
+            # JSON has no word for nan and infinity.
+            yield key, value if type(value) is int or abs(value) < float("inf") else None
 
 
 def _texts(reasons: Mapping[str, str]) -> dict[str, str]:

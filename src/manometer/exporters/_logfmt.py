@@ -17,6 +17,21 @@ _INLINE: Final = 3
 _INLINE_BYTES: Final = 420
 """Room for every part of a finding at its longest: the id, which stands last, is never cut."""
 _STATEMENT: Final = 240
+_TOLD: Final = ("ev_calls", "ev_count", "ev_kind", "ev_operation", "ev_total_ms")
+"""Facts that the line shows elsewhere."""
+_SHORT: Final = (
+    "head",
+    "dur_ms",
+    "cpu_ms",
+    "found",
+    "worst",
+    "calls",
+    "what",
+    "at",
+    "in",
+    "route",
+    "cost_ms",
+)
 HARD: Final = _limits.MAX_LINE_BYTES - 96
 """Leaves room for what a formatter writes in front (level, logger, time) and the line feed."""
 
@@ -41,13 +56,13 @@ def head(event: Event) -> str:
 
 
 def short(event: Event) -> str:
-    """Write a unit of work up to its worst finding: the message of a JSON line."""
-    if event["event"] != "request":
+    """Write what a reader of a JSON line wants to see first; the rest stands in the event beside it."""
+    parts = _request_parts(event) if event["event"] == "request" else None
+    if event["event"] == "finding":
+        parts = _finding_parts(event)
+    if parts is None:
         return line(event)
-    kept = [
-        text for name, text in _request_parts(event) if name in ("head", "dur_ms", "cpu_ms", "found", "worst")
-    ]
-    return " ".join(kept)
+    return " ".join(text for name, text in parts if name in _SHORT)
 
 
 def _request(event: Event) -> str:
@@ -117,6 +132,12 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _finding(event: Event) -> str:
+    parts = _finding_parts(event)
+    facts = [name for name, _ in reversed(parts) if name.startswith("ev_")]
+    return join(parts, (*facts, "version", "args_what", "holder_what", "statement"), hard=HARD)
+
+
+def _finding_parts(event: Event) -> list[_Part]:
     item = event["finding"]
     parts: list[_Part] = [("head", f"{word(item['rule'])} {item['id']} {item['confidence']}")]
     _add(parts, "calls", item["calls"])
@@ -140,11 +161,10 @@ def _finding(event: Event) -> str:
     if event["held_back"]:
         parts.append(("held_back", pair("held_back", event["held_back"])))
     facts = [(f"ev_{key}", pair(_key(key), _fact(value), 120)) for key, value in item["evidence"].items()]
-    parts += [fact for fact in facts if fact[0] not in ("ev_calls", "ev_count")]
+    parts += [fact for fact in facts if fact[0] not in _TOLD]
     _add(parts, "version", item["version"])
     _add(parts, "trace", event["unit"]["trace_id"])
-    droppable = [*(name for name, _ in reversed(facts)), "version", "args_what", "holder_what", "statement"]
-    return join(parts, droppable, hard=HARD)
+    return parts
 
 
 def _seen(item: Event) -> list[_Part]:
@@ -218,10 +238,15 @@ def _reasons(reasons: dict[str, str]) -> str:
     return "; ".join(f"{name}: {reason}" if reason else name for name, reason in reasons.items())
 
 
+def _warning(event: Event) -> str:
+    return "warning " + pair("text", event["text"], 480)
+
+
 _WRITERS: Final[dict[str, Callable[[Any], str]]] = {
     "request": _request,
     "finding": _finding,
     "resolved": _resolved,
     "summary": _summary,
     "up": _up,
+    "warning": _warning,
 }

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from .._finding import Finding, Report, Status
     from ._event import Event
 
-_LOGGER: Final = "manometer"
 _EVENT_LOGGERS: Final = {
     "request": "manometer.request",
     "finding": "manometer.finding",
     "resolved": "manometer.finding",
     "summary": "manometer.summary",
     "up": "manometer.summary",
+    "warning": "manometer",
 }
 
 
@@ -55,8 +55,6 @@ class LogExporter:
         self._clock_ns = clock_ns
         self._rate = Rate(_limits.MAX_SUMMARY_LINES_PER_MIN)
         self._minute = Minute(clock_ns())
-        # Without it Python's handler of last resort would print our warnings a second time.
-        logging.getLogger(_LOGGER).addHandler(logging.NullHandler())
 
     def export(self, report: Report) -> None:
         """Write what is worth reading of one unit of work; a clean and fast one is only counted.
@@ -85,13 +83,19 @@ class LogExporter:
         It is INFO, but for the first one of a process whose log hides INFO: that one is a WARNING
         with `info=hidden`, so that silence is never taken for health.
         """
-        self.tick()
+        now_ns = self._clock_ns()
+        if status.state == "stop" or self._minute.is_over(now_ns):
+            self._close_minute(now_ns)
         hidden = status.state == "start" and self._hides_info()
         self._emit(_event.up(status, hidden), logging.WARNING if hidden else logging.INFO)
 
     def resolved(self, finding: Finding) -> None:
         """Write that a finding is gone."""
         self._emit(_event.gone(finding), logging.INFO)
+
+    def warning(self, text: str) -> None:
+        """Write that something about the configuration is not as the user meant it."""
+        self._emit(_event.warning(text), logging.WARNING)
 
     def tick(self) -> None:
         """Write the summary of a minute that is over, if something in it had no line."""
