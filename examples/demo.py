@@ -32,9 +32,10 @@ PAGES = (
     ("/prices", "/prices-once", "repeated-call"),
 )
 
-ROUTE = re.compile(r"\bGET (/[\w/{}-]*)")
-FINDING = re.compile(r"""(?:\bfinding=|\bf\d+=")"?([a-z][a-z0-9-]+)""")
-HEARTBEAT = re.compile(r"^(?:\S+ )*?up ver=", re.MULTILINE)
+# A line about one request starts with its route, one about a finding names it; lines about the process do neither.
+ROUTE = re.compile(r"""^(?:[A-Z]+:[\w.]+:)?GET (/\S*)|\broute="?GET (/[^\s"]*)""")
+RULE = re.compile(r"""(?:\bfinding[:=]|\bf\d+=)"?([a-z][a-z0-9-]+)""")
+HEARTBEAT = re.compile(r"\bup .*\bver=")
 
 
 def main() -> int:
@@ -53,12 +54,8 @@ def main() -> int:
 @contextmanager
 def serve(log: IO[str]) -> Iterator[str]:
     """Run the shop in a second process, with its stderr in `log`; yield its address."""
-    environment = os.environ | {
-        "MANOMETER": "1",
-        "MANOMETER_LOG_FORMAT": "logfmt",
-        "PYTHONUNBUFFERED": "1",
-        "SHOP_ROUND_TRIP_MS": ROUND_TRIP_MS,
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MANOMETER")}
+    environment = inherited | {"MANOMETER": "1", "SHOP_ROUND_TRIP_MS": ROUND_TRIP_MS}
     command = [sys.executable, "-m", "shop"]
     with subprocess.Popen(
         command, cwd=EXAMPLES, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
@@ -124,7 +121,7 @@ def judge(lines: list[str]) -> int:
     found = {page: set() for guilty, clean, _ in PAGES for page in (guilty, clean)}
     for line in lines:
         if (page := route_of(line)) in found:
-            found[page].update(FINDING.findall(line))
+            found[page].update(RULE.findall(line))
     wrong = []
     print("\nBuilt in, and found:\n")
     for guilty, clean, rule in PAGES:
@@ -147,7 +144,7 @@ def judge(lines: list[str]) -> int:
 def route_of(line: str) -> str | None:
     """Return the page a line of the log is about."""
     match = ROUTE.search(line)
-    return match[1] if match else None
+    return match[1] or match[2] if match else None
 
 
 if __name__ == "__main__":
