@@ -42,11 +42,12 @@ _TUPLE: Final = id(tuple)
 _LIST: Final = id(list)
 _DICT: Final = id(dict)
 # Types of modules that may not be loaded yet (and then no such value exists): id -> type name, filled on demand.
-_LATE_MODULES: Final = {
+_Modules = dict[str, tuple[str, ...]]
+_LATE_MODULES: Final[_Modules] = {
     "uuid": ("UUID",), "decimal": ("Decimal",), "datetime": ("date", "datetime", "time", "timedelta"),
     "sqlite3": ("Row",),
 }  # fmt: skip
-_ZONES: Final = {"datetime": ("timezone",), "zoneinfo": ("ZoneInfo",)}
+_ZONES: Final[_Modules] = {"datetime": ("timezone",), "zoneinfo": ("ZoneInfo",)}
 _late: dict[int, tuple[str, Any]] = {}
 _zones: dict[int, tuple[str, Any]] = {}
 
@@ -230,14 +231,16 @@ def _late_name(kind: int) -> str:
     return _late[kind][0] if _is_known(_late, _LATE_MODULES, kind) else ""
 
 
-def _is_known(known: dict[int, tuple[str, Any]], modules: dict[str, tuple[str, ...]], kind: int) -> bool:
+def _is_known(known: dict[int, tuple[str, Any]], modules: _Modules, kind: int) -> bool:
     """Whether a type, by its id, is one of the named ones; looks for those not met yet among the loaded modules."""
     if kind in known:
         return True
     if len(known) < sum(len(names) for names in modules.values()):
         for module_name, names in modules.items():
             module = sys.modules.get(module_name)
-            if type(module) is not ModuleType:  # not loaded, or replaced by an object whose attributes are code
+            if (
+                type(module) is not ModuleType
+            ):  # not loaded, or replaced by an object whose attributes are code
                 continue
             for name in names:
                 found = vars(module).get(name)
@@ -298,7 +301,8 @@ def _row_values(rows: list[Any] | tuple[Any, ...], limit: int) -> list[int]:
     first = _cells(rows[0]) if rows else None
     if not first:
         return []
-    numbers, strings = [], []
+    numbers: list[int] = []
+    strings: list[int] = []
     for at, cell in enumerate(first[:MAX_COLUMNS]):
         kind = id(type(cell))
         if kind == _INT:

@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from manometer._fold import Folded, Segment
 from manometer._limits import (
     MAX_NAME,
     MAX_STATEMENT_READ,
     MAX_STATEMENT_SHAPE,
     MAX_STATEMENTS_CACHED,
 )
-from manometer._tokens import Folded, Segment
 
 _UNREADABLE: Final = "(unreadable)"
 _MAX_CACHED_CHARS: Final = 4 * 1024 * 1024
@@ -22,11 +22,34 @@ _CUT: Final = re.compile(r" \.\.\.\[\d{4,10} chars\]\Z")
 _ORDER: Final = ("write", "locking", "read", "control")  # strongest first
 _OPERATIONS: Final = (
     dict.fromkeys(
-        """ALTER CALL COMMENT COPY CREATE DELETE DO DROP EXEC EXECUTE GRANT INSERT LOAD MERGE REASSIGN REFRESH REINDEX
-        RENAME REPLACE REVOKE TRUNCATE UPDATE UPSERT""".split(),
+        [
+            "ALTER",
+            "CALL",
+            "COMMENT",
+            "COPY",
+            "CREATE",
+            "DELETE",
+            "DO",
+            "DROP",
+            "EXEC",
+            "EXECUTE",
+            "GRANT",
+            "INSERT",
+            "LOAD",
+            "MERGE",
+            "REASSIGN",
+            "REFRESH",
+            "REINDEX",
+            "RENAME",
+            "REPLACE",
+            "REVOKE",
+            "TRUNCATE",
+            "UPDATE",
+            "UPSERT",
+        ],
         "write",
     )
-    | dict.fromkeys("DESC DESCRIBE FETCH IF MATCH SELECT TABLE VALUES WITH".split(), "read")
+    | dict.fromkeys(["DESC", "DESCRIBE", "FETCH", "IF", "MATCH", "SELECT", "TABLE", "VALUES", "WITH"], "read")
     | {"LOCK": "locking", "?": "read", "": "read"}
 )
 _CTE_WRITES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
@@ -38,25 +61,112 @@ _TABLE_AFTER: Final = {
     "COPY": ("COPY",), "LOCK": ("TABLE", "LOCK"), "REFRESH": ("VIEW",), "TABLE": ("TABLE",), "LOAD": ("TABLE",),
 }  # fmt: skip
 _MODIFIERS: Final = frozenset(
-    "ONLY IGNORE LOW_PRIORITY DELAYED QUICK OR ROLLBACK ABORT FAIL REPLACE TABLE IF NOT EXISTS LATERAL".split()
+    [
+        "ONLY",
+        "IGNORE",
+        "LOW_PRIORITY",
+        "DELAYED",
+        "QUICK",
+        "OR",
+        "ROLLBACK",
+        "ABORT",
+        "FAIL",
+        "REPLACE",
+        "TABLE",
+        "IF",
+        "NOT",
+        "EXISTS",
+        "LATERAL",
+    ]
 )
+_LIMITS: Final = frozenset({"LIMIT", "TOP", "ROWNUM", "FIRST", "NEXT"})
+_LOCK_WORDS: Final = frozenset({"UPDATE", "SHARE", "UPDLOCK", "XLOCK", "HOLDLOCK"})
 _LOCK_CALLS: Final = frozenset({"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "SP_GETAPPLOCK"})
 _LOCK_PREFIXES: Final = ("PG_ADVISORY_", "PG_TRY_ADVISORY_")
 _VOLATILE_CALLS: Final = frozenset(
-    """CHANGES CLOCK_TIMESTAMP CURDATE CURRVAL CURTIME CURRENT_TIMESTAMP GENERATE_UUID GEN_RANDOM_UUID GETDATE
-    GETUTCDATE LAST_INSERT_ID LAST_INSERT_ROWID LASTVAL NEWID NEWSEQUENTIALID NEXTVAL NOW RAND RANDOM RANDOMBLOB
-    SCOPE_IDENTITY SETVAL STATEMENT_TIMESTAMP SYSDATE SYSDATETIME SYSUTCDATETIME TIMEOFDAY TRANSACTION_TIMESTAMP
-    UNIX_TIMESTAMP UTC_DATE UTC_TIME UTC_TIMESTAMP UUID UUID_GENERATE_V1 UUID_GENERATE_V4 UUID_SHORT UUIDV4
-    UUIDV7""".split()
+    [
+        "CHANGES",
+        "CLOCK_TIMESTAMP",
+        "CURDATE",
+        "CURRVAL",
+        "CURTIME",
+        "CURRENT_TIMESTAMP",
+        "GENERATE_UUID",
+        "GEN_RANDOM_UUID",
+        "GETDATE",
+        "GETUTCDATE",
+        "LAST_INSERT_ID",
+        "LAST_INSERT_ROWID",
+        "LASTVAL",
+        "NEWID",
+        "NEWSEQUENTIALID",
+        "NEXTVAL",
+        "NOW",
+        "RAND",
+        "RANDOM",
+        "RANDOMBLOB",
+        "SCOPE_IDENTITY",
+        "SETVAL",
+        "STATEMENT_TIMESTAMP",
+        "SYSDATE",
+        "SYSDATETIME",
+        "SYSUTCDATETIME",
+        "TIMEOFDAY",
+        "TRANSACTION_TIMESTAMP",
+        "UNIX_TIMESTAMP",
+        "UTC_DATE",
+        "UTC_TIME",
+        "UTC_TIMESTAMP",
+        "UUID",
+        "UUID_GENERATE_V1",
+        "UUID_GENERATE_V4",
+        "UUID_SHORT",
+        "UUIDV4",
+        "UUIDV7",
+    ]
 )
 _VOLATILE_WORDS: Final = frozenset(
-    "CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP LOCALTIME LOCALTIMESTAMP SYSDATE SYSTIMESTAMP".split()
+    [
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "LOCALTIME",
+        "LOCALTIMESTAMP",
+        "SYSDATE",
+        "SYSTIMESTAMP",
+    ]
 )
 _PING_CALLS: Final = frozenset(
-    """CAST CLOCK_TIMESTAMP CONNECTION_ID CURRENT_CATALOG CURRENT_DATABASE CURRENT_SCHEMA CURRENT_SCHEMAS
-    CURRENT_SETTING CURRENT_TIMESTAMP CURRENT_USER DATABASE DB_NAME GETDATE INET_SERVER_ADDR NOW PG_BACKEND_PID
-    PG_IS_IN_RECOVERY SCHEMA SCHEMA_NAME SESSION_USER SET_CONFIG SQLITE_VERSION SYSDATE TXID_CURRENT USER VARCHAR
-    NVARCHAR VERSION""".split()
+    [
+        "CAST",
+        "CLOCK_TIMESTAMP",
+        "CONNECTION_ID",
+        "CURRENT_CATALOG",
+        "CURRENT_DATABASE",
+        "CURRENT_SCHEMA",
+        "CURRENT_SCHEMAS",
+        "CURRENT_SETTING",
+        "CURRENT_TIMESTAMP",
+        "CURRENT_USER",
+        "DATABASE",
+        "DB_NAME",
+        "GETDATE",
+        "INET_SERVER_ADDR",
+        "NOW",
+        "PG_BACKEND_PID",
+        "PG_IS_IN_RECOVERY",
+        "SCHEMA",
+        "SCHEMA_NAME",
+        "SESSION_USER",
+        "SET_CONFIG",
+        "SQLITE_VERSION",
+        "SYSDATE",
+        "TXID_CURRENT",
+        "USER",
+        "VARCHAR",
+        "NVARCHAR",
+        "VERSION",
+    ]
 )
 
 
@@ -89,7 +199,7 @@ _cached_chars = 0
 _evicted = 0
 
 
-def statement(text: str) -> Statement:
+def statement(text: object) -> Statement:
     """The shape and facts of one statement text.
 
     Any thread; no lock. Never raises, never calls code of the argument's type. Two texts that differ in their values,
@@ -108,8 +218,8 @@ def statement(text: str) -> Statement:
         found = _cache.get(text)
         if found is not None:
             return found
-        exact: str = text
-    elif isinstance(text, str):  # a subclass may define __hash__ and __eq__
+        exact = text
+    elif issubclass(type(text), str):  # a subclass may define __hash__ and __eq__, and any object __class__
         exact = str.__str__(text)
     elif type(text) is bytes:
         length = len(text)
@@ -181,26 +291,28 @@ def _join(tokens: list[str]) -> str:
 
 def _facts(folded: Folded) -> Statement:
     if not folded.readable:
-        return replace(_NOTHING, in_list=0)
-    out = folded.out
-    best, best_rank, best_verb, best_table = folded.segments[0], len(_ORDER), "", ""
-    for segment in folded.segments:
-        verb, since = _main_verb(segment)
-        table = _table(segment, verb, since, out)
-        rank = _ORDER.index(_operation(segment, verb, table, folded.ended))
-        if rank < best_rank and (segment.verb or not best_verb):
-            best, best_rank, best_verb, best_table = segment, rank, verb, table
-    verb = "" if best_verb == "?" else best_verb
+        return _NOTHING
+    out, segments = folded.out, folded.segments
+    best, rank, verb, table = segments[0], len(_ORDER), "", ""
+    for segment in segments:
+        if not segment.verb and segment is not best:  # nothing after the last semicolon
+            continue
+        its_verb, since = _main_verb(segment)
+        its_table = _table(segment, its_verb, since, out)
+        its_rank = _ORDER.index(_operation(segment, its_verb, its_table, folded.ended))
+        if its_rank < rank:
+            best, rank, verb, table = segment, its_rank, its_verb, its_table
+    verb = "" if verb == "?" else verb
     return Statement(
         shape=_join(out),
-        operation=_ORDER[best_rank],
+        operation=_ORDER[rank],
         verb=verb,
-        table=best_table,
-        summary=f"{verb} {best_table}"[: MAX_NAME - 1] if best_table else verb,
+        table=table,
+        summary=f"{verb} {table}"[: MAX_NAME - 1] if table else verb,
         in_list=folded.in_list,
         has_limit=_has_limit(best),
         truncated=False,
-        volatile=folded.volatile or any(_is_volatile(segment) for segment in folded.segments),
+        volatile=folded.volatile or any(map(_is_volatile, segments)),
     )
 
 
@@ -237,35 +349,36 @@ def _operation(segment: Segment, verb: str, table: str, ended: bool) -> str:
     operation = _OPERATIONS.get(verb, "control")
     if operation != "read":
         return operation
-    marks = segment.marks
-    for word, before, _, depth in marks:
-        if word in _CTE_WRITES and before == "(" and segment.verb == "WITH":
+    locking = reads = False
+    for word, before, _, depth in segment.marks:
+        if word == "FROM":
+            reads = True
+        elif (word in _CTE_WRITES and before == "(" and segment.verb == "WITH") or (
+            word == "INTO" and verb == "SELECT" and depth == segment.depth
+        ):
             return "write"
-        if word == "INTO" and verb == "SELECT" and depth == segment.depth:
-            return "write"
-    for word, before, _, _ in marks:
-        if (word in ("UPDATE", "SHARE") and before in ("FOR", "KEY", "IN")) or word in ("UPDLOCK", "XLOCK", "HOLDLOCK"):
-            return "locking"
-    if any(call in _LOCK_CALLS or call.startswith(_LOCK_PREFIXES) for call in segment.calls):
+        elif word in _LOCK_WORDS:
+            locking = locking or word not in ("UPDATE", "SHARE") or before in ("FOR", "KEY", "IN")
+    for call in segment.calls:
+        locking = locking or call in _LOCK_CALLS or call.startswith(_LOCK_PREFIXES)
+    if locking:
         return "locking"
-    if verb == "SELECT" and not ended and (not table or table.upper() == "DUAL"):
-        reads = any(word == "FROM" for word, _, _, _ in marks) and not table
-        if not reads and all(call in _PING_CALLS for call in segment.calls):
-            return "control"
+    if verb == "SELECT" and not ended and (not reads or table.upper() == "DUAL"):
+        return "control" if _PING_CALLS.issuperset(segment.calls) else "read"
     return "read"
 
 
 def _has_limit(segment: Segment) -> bool:
-    return any(
-        word in ("LIMIT", "TOP", "ROWNUM") or (word in ("FIRST", "NEXT") and before == "FETCH")
-        for word, before, _, depth in segment.marks
-        if depth == segment.depth or word == "ROWNUM"
-    )
+    for word, before, _, depth in segment.marks:
+        outermost = depth == segment.depth or word == "ROWNUM"
+        if word in _LIMITS and outermost and (word not in ("FIRST", "NEXT") or before == "FETCH"):
+            return True
+    return False
 
 
 def _is_volatile(segment: Segment) -> bool:
-    return any(call in _VOLATILE_CALLS for call in segment.calls) or any(
-        word in _VOLATILE_WORDS for word, _, _, _ in segment.marks
+    return not _VOLATILE_CALLS.isdisjoint(segment.calls) or not _VOLATILE_WORDS.isdisjoint(
+        [mark[0] for mark in segment.marks]
     )
 
 
