@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import _limits
 from .._line import clean, milliseconds, to_json
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ MAX_EVENT_BYTES: Final = 2_800
 UNMEASURED: Final = "(unmeasured)"
 _MAX_TOP: Final = 3
 _MAX_EVIDENCE: Final = 24
+_MAX_REASONS: Final = 16
 _LABEL: Final = 100
 _PLACE: Final = 100
 _FUNCTION: Final = 80
@@ -79,7 +79,7 @@ def request(report: Report, suppressed: int = 0) -> Event:
     open_ones = by_weight(report.findings)
     calls, waits = _calls(profile.root)
     total = profile.duration_ns
-    event: Event = {
+    return {
         "schema": SCHEMA,
         "event": "request",
         "unit": unit(profile),
@@ -95,29 +95,27 @@ def request(report: Report, suppressed: int = 0) -> Event:
         "findings": [finding(item, item.id in report.speaking) for item in open_ones],
         "top": [] if open_ones else list(_top(profile)),
         "suppressed": suppressed,
-        "dropped": dict(list(profile.dropped.items())[: _limits.MAX_OUTCOMES]),
+        "dropped": _counts(profile.dropped),
         "late": profile.late,
-        "not_judged": {clean(rule, 40): clean(why, 80) for rule, why in [*profile.not_judged.items()][:8]},
+        "not_judged": _texts(profile.not_judged),
         "self_ms": milliseconds(profile.self_ns),
     }
-    return fit(event)
 
 
 def said(item: Finding, report: Report) -> Event:
     """Describe one finding whose turn it is."""
-    event: Event = {
+    return {
         "schema": SCHEMA,
         "event": "finding",
         "finding": finding(item, item.id in report.speaking),
         "held_back": report.held_back.get(item.id, 0),
         "unit": unit(report.profile),
     }
-    return fit(event)
 
 
 def gone(item: Finding) -> Event:
     """Describe a finding that is not seen any more."""
-    return fit({"schema": SCHEMA, "event": "resolved", "finding": finding(item, False)})
+    return {"schema": SCHEMA, "event": "resolved", "finding": finding(item, False)}
 
 
 def up(status: Status, info_hidden: bool = False) -> Event:
@@ -137,7 +135,7 @@ def up(status: Status, info_hidden: bool = False) -> Event:
         "missing": _texts(status.missing),
         "overhead": None if share is None else round(share, 5),
         "self_ms": round(status.self_ms, 1),
-        "dropped": {clean(reason, 40): count for reason, count in [*status.dropped.items()][:16]},
+        "dropped": _counts(status.dropped),
         "late": status.late,
         "not_judged": _texts(status.not_judged),
         "errors": status.internal_errors,
@@ -196,7 +194,7 @@ def finding(item: Finding, speaks: bool) -> Event:
 
 
 def fit(event: Event, limit: int = MAX_EVENT_BYTES) -> Event:
-    """Shorten an event until its JSON has *limit* bytes: findings from the end, then statements, then facts.
+    """Shorten an event, in place, until its JSON has *limit* bytes: findings from the end, statements, facts, lists.
 
     What was left out is counted under `cut`.
     """
@@ -221,7 +219,7 @@ def fit(event: Event, limit: int = MAX_EVENT_BYTES) -> Event:
             if item[key] and too_long():
                 item[key] = empty
                 cut += 1
-    for key in ("top", "not_judged", "dropped"):
+    for key in ("top", "unused_expected", "not_judged", "dropped", "missing", "sources"):
         if event.get(key) and too_long():
             event[key] = type(event[key])()
             cut += 1
@@ -250,8 +248,12 @@ def _facts(item: Finding) -> Iterator[tuple[str, float | str | None]]:
             yield key, value if type(value) is int or abs(value) < float("inf") else None
 
 
+def _counts(counts: Mapping[str, int]) -> dict[str, int]:
+    return {clean(reason, 40): count for reason, count in [*counts.items()][:_MAX_REASONS]}
+
+
 def _texts(reasons: Mapping[str, str]) -> dict[str, str]:
-    return {clean(name, 40): clean(reason, 80) for name, reason in [*reasons.items()][:16]}
+    return {clean(name, 40): clean(reason, 80) for name, reason in [*reasons.items()][:_MAX_REASONS]}
 
 
 def instant(unix_ns: int) -> str | None:

@@ -31,7 +31,10 @@ _SHORT: Final = (
     "in",
     "route",
     "cost_ms",
+    "state",
+    "units",
 )
+"""What a JSON line says twice: in its message, and in the event beside it."""
 HARD: Final = _limits.MAX_LINE_BYTES - 96
 """Leaves room for what a formatter writes in front (level, logger, time) and the line feed."""
 
@@ -57,12 +60,10 @@ def head(event: Event) -> str:
 
 def short(event: Event) -> str:
     """Write what a reader of a JSON line wants to see first; the rest stands in the event beside it."""
-    parts = _request_parts(event) if event["event"] == "request" else None
-    if event["event"] == "finding":
-        parts = _finding_parts(event)
-    if parts is None:
+    make = {"request": _request_parts, "finding": _finding_parts, "up": _up_parts}.get(event["event"])
+    if make is None:
         return line(event)
-    return " ".join(text for name, text in parts if name in _SHORT)
+    return " ".join(text for name, text in make(event) if name in _SHORT)
 
 
 def _request(event: Event) -> str:
@@ -119,7 +120,7 @@ def _top(item: Event) -> str:
 
 def _where(item: Event) -> tuple[str, str, str]:
     label, name = item["label"], item["in"]
-    named_already = label.rpartition(".")[2] == name.rpartition(".")[2]
+    named_already = label.rpartition(".")[2] == name.rpartition(".")[2] != ""
     return label, item["at"].rpartition("/")[2], "" if named_already else name
 
 
@@ -160,7 +161,7 @@ def _finding_parts(event: Event) -> list[_Part]:
     parts += _seen(item)
     if event["held_back"]:
         parts.append(("held_back", pair("held_back", event["held_back"])))
-    facts = [(f"ev_{key}", pair(_key(key), _fact(value), 120)) for key, value in item["evidence"].items()]
+    facts = [(_key(key), pair(_key(key), _fact(value), 120)) for key, value in item["evidence"].items()]
     parts += [fact for fact in facts if fact[0] not in _TOLD]
     _add(parts, "version", item["version"])
     _add(parts, "trace", event["unit"]["trace_id"])
@@ -190,7 +191,7 @@ def _fact(value: Any) -> Any:
 
 
 def _key(name: str) -> str:
-    return "ev_" + "".join(char if char.isascii() and char.isalnum() else "_" for char in name)
+    return "ev_" + "".join(char if char.isascii() and char.isalnum() else "_" for char in name.lower())
 
 
 def _resolved(event: Event) -> str:
@@ -215,6 +216,10 @@ def _summary(event: Event) -> str:
 
 
 def _up(event: Event) -> str:
+    return join(_up_parts(event), ("unused_expected", "not_judged", "dropped_by"), hard=HARD)
+
+
+def _up_parts(event: Event) -> list[_Part]:
     share = event["overhead"]
     first = ("state", "ver", "pid", "uptime_s", "units", "found", "new")
     parts: list[_Part] = [("head", "up"), *((key, pair(key, event[key])) for key in first)]
@@ -231,7 +236,7 @@ def _up(event: Event) -> str:
         parts.append(("unused_expected", pair("unused_expected", ",".join(event["unused_expected"]), 480)))
     if event["info_hidden"]:
         parts.append(("info", "info=hidden"))
-    return join(parts, (), hard=HARD)
+    return parts
 
 
 def _reasons(reasons: dict[str, str]) -> str:

@@ -124,8 +124,9 @@ class LogExporter:
             self._write(self._text(event, level, name))
         elif _has_handler(logger):
             if logger.isEnabledFor(level):
+                text = self._text(event, level, name)
                 # The text is an argument: data must never be read as a format.
-                logger.log(level, "%s", self._text(event, level, name), extra={"manometer": event})
+                logger.log(level, "%s", text, extra={"manometer": _event.fit(event)})
         elif not _is_silenced(logger, level):
             prefix = "" if self._json else f"{logging.getLevelName(level)}:{name}:"
             _to_stderr(prefix + self._text(event, level, name))
@@ -139,7 +140,7 @@ class LogExporter:
                 "level": logging.getLevelName(level),
                 "logger": name,
                 "message": _logfmt.short(event),
-                "manometer": event,
+                "manometer": _event.fit(event),
             }
         )
 
