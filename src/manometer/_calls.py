@@ -90,6 +90,10 @@ def end(
     frame.calls += 1
     frame.total_ns += duration_ns
     detail = frame.more()
+    branch = call.branch
+    if branch.ended_ns:
+        detail.lead_min_ns = min(detail.lead_min_ns, max(0, call.started_ns - branch.ended_ns))
+    branch.ended_ns = ended_ns
     detail.peak_in_flight = detail.peak_in_flight or 1
     if not detail.first_started_ns:
         detail.first_started_ns = call.started_ns
@@ -267,6 +271,8 @@ def add_rows(call: Call, rows: int, values: Iterable[int] = (), result: int | No
     detail = frame.more()
     frame.total_ns += fetch_ns
     frame.union_ns += fetch_ns
+    if fetch_ns:
+        call.branch.ended_ns = HOT["clock_"]()
     detail.rows_calls += 1
     detail.rows_sum += rows
     detail.rows_max = max(detail.rows_max, rows)

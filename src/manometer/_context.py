@@ -36,7 +36,7 @@ class Branch:
     needs a lock.
     """
 
-    __slots__ = ("again", "base", "covered", "forks", "frame", "opened", "outer", "owner", "profile", "since_ns")
+    __slots__ = ("again", "base", "covered", "ended_ns", "forks", "frame", "opened", "outer", "owner", "profile", "since_ns")
 
     def __init__(self, frame: Frame, owner: Any, profile: Profile, outer: Branch | None) -> None:
         self.opened: set[Branch] = set() if outer is None else outer.opened  # all open ones of the profile
@@ -46,6 +46,7 @@ class Branch:
         self.outer = outer
         self.base = frame
         self.again = False  # opened inside a recursion
+        self.ended_ns = 0  # end of the last tapped call
         self.covered = False  # a tap above describes the call in progress; a tap below stays silent
         self.forks: dict[Any, Branch] | None = None
 

@@ -56,6 +56,7 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
     for name in _MAXIMA:
         setattr(target, name, max(getattr(target, name), getattr(source, name)))
     target.min_ns = min(target.min_ns, source.min_ns)
+    target.lead_min_ns = min(target.lead_min_ns, source.lead_min_ns)
     target.batch_min = min(target.batch_min, source.batch_min) if target.batch_min else source.batch_min
     target.first_started_ns = min(first, source.first_started_ns) if first else source.first_started_ns
     target.write_epoch_first = min(target.write_epoch_first, source.write_epoch_first)

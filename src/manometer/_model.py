@@ -117,13 +117,14 @@ class FrameDetail:
     __slots__ = (
         "batch_max", "batch_min", "batch_sum", "bytes_max", "bytes_sum", "callers", "cancelled", "cpu_ns", "distinct",
         "exemplars", "first_started_ns", "first_values", "flow", "histogram", "holder", "keys", "keys_more",
-        "last_ended_ns", "max_ns", "min_ns", "outcomes", "peak_in_flight", "results", "rows_calls", "rows_max",
+        "last_ended_ns", "lead_min_ns", "max_ns", "min_ns", "outcomes", "peak_in_flight", "results", "rows_calls", "rows_max",
         "rows_sum", "single_row_calls", "timeout", "timeout_ns", "transaction", "unkeyed", "wait_ns",
         "write_epoch_first", "write_epoch_last",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.min_ns = MISSING_NS  # the round-trip floor
+        self.lead_min_ns = MISSING_NS  # least time since the tapped call before: what the library and the loop need
         self.max_ns = 0
         self.first_started_ns = 0
         self.last_ended_ns = 0

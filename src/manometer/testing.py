@@ -170,11 +170,11 @@ class install_sources:  # noqa: N801 - used like a function: `with install_sourc
     """
 
     def __init__(self, *names: str) -> None:
-        from .sources import NAMES
+        from .sources import SOURCES
 
-        unknown = sorted(set(names) - set(NAMES))
+        unknown = sorted(set(names) - set(SOURCES))
         if unknown:
-            msg = f"install_sources: unknown {', '.join(unknown)}; there are {', '.join(sorted(NAMES))}"
+            msg = f"install_sources: unknown {', '.join(unknown)}; there are {', '.join(sorted(SOURCES))}"
             raise ValueError(msg)
         self._names = names
         self._undo: Any = None
@@ -183,9 +183,9 @@ class install_sources:  # noqa: N801 - used like a function: `with install_sourc
     def __enter__(self) -> install_sources:
         """Install them."""
         from ._config import Config
-        from .sources import NAMES, install_all
+        from .sources import SOURCES, install_all
 
-        off = frozenset(NAMES) - frozenset(self._names) if self._names else frozenset()
+        off = frozenset(SOURCES) - frozenset(self._names) if self._names else frozenset()
 
         def report(name: str, state: str, reason: str) -> None:
             self.states[name] = (state, reason)
