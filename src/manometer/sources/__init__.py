@@ -1,0 +1,132 @@
+"""The registry of the bundled sources: which library wakes which tap."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
+
+from .. import _context, _guard
+from . import _route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._config import Config
+    from ..protocols import Undo
+
+    Report = Callable[[str, str, str], None]
+
+
+class Entry(NamedTuple):
+    """One bundled source: the module whose import wakes it, and where its class is."""
+
+    trigger: str
+    module: str
+    attribute: str
+
+
+SOURCES: Final[dict[str, Entry]] = {
+    "flask": Entry("flask", "flask", "FlaskSource"),
+    "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
+    "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
+    "wsgi": Entry("manometer.sources.wsgi", "wsgi", "WSGISource"),
+}
+"""By the name that `Config.disable`, the heartbeat and `manometer doctor` use."""
+
+_GREENLET: Final = "greenlet"
+_hooked: Final[set[str]] = set()
+_installed: Final[list[_Installed]] = []
+
+
+@final
+class _Installed:
+    """What one `install_all` did, and what it still waits for."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.waiting: dict[str, Entry] = {}
+        self.undos: list[Undo] = []
+
+    def arrived(self, trigger: str) -> None:
+        """Install what waited for *trigger*. Never raises: this runs inside an import of the host's."""
+        if trigger == _GREENLET:
+            _guard.call("sources.greenlet", _context.use_greenlets)
+        for name, entry in list(self.waiting.items()):
+            if entry.trigger == trigger:
+                del self.waiting[name]
+                self._install(name, entry)
+
+    def _install(self, name: str, entry: Entry) -> None:
+        try:
+            source = getattr(import_module(f".{entry.module}", __name__), entry.attribute)()
+            self.undos.append(source.install())
+        except Exception as error:  # noqa: BLE001 - not hidden: it is the reason that the operator reads
+            self.report(name, "inactive", _reason(error))
+        else:
+            self.report(name, "active", "")
+
+    def undo(self) -> None:
+        """Take everything back, the last first; from now on imports wake nothing."""
+        if self not in _installed:
+            return
+        _installed.remove(self)
+        self.waiting.clear()
+        while self.undos:
+            _guard.call("sources.undo", self.undos.pop())
+
+
+def _reason(error: Exception) -> str:
+    from ._patch import Unsupported
+
+    return str(error) if type(error) is Unsupported else f"{type(error).__name__}: {error}"
+
+
+def install_all(config: Config, report: Report) -> Undo:
+    """Tap every library that is imported, and each further one when it is imported.
+
+    Args:
+        config: Says what is disabled, and which routes are excluded.
+        report: Called as `report(name, state, reason)` for each source, now and at every change.
+            States: `active`; `waiting` (its library is not imported yet); `inactive` (the library
+            is there and cannot be seen, the reason says why); `off` (disabled by name). May be
+            called later on any thread that imports; must not raise.
+
+    Returns:
+        What restores every patched attribute by identity. Import hooks stay and do nothing.
+
+    Called by the thread that starts manometer; 100 ms, most of it the import of wrapt.
+    """
+    installed = _Installed(report)
+    _installed.append(installed)
+    installed.undos.append(_route.exclude(config.exclude))
+    for name, entry in SOURCES.items():
+        if config.is_off(name):
+            report(name, "off", "")
+            continue
+        installed.waiting[name] = entry
+        if entry.trigger not in sys.modules:
+            report(name, "waiting", "")
+    for trigger in [_GREENLET, *{entry.trigger: None for entry in installed.waiting.values()}]:
+        if trigger in sys.modules:
+            installed.arrived(trigger)
+        else:
+            _hook(trigger)
+    return installed.undo
+
+
+def _hook(trigger: str) -> None:
+    """Hear of the import of *trigger*; once per process, for there is no way to unregister."""
+    if trigger in _hooked:
+        return
+    import wrapt
+
+    def imported(_: Any) -> None:
+        for installed in tuple(_installed):
+            _guard.call("sources.import", installed.arrived, trigger)
+
+    _hooked.add(trigger)
+    wrapt.register_post_import_hook(imported, trigger)
+
+
+__all__ = ["SOURCES", "Entry", "install_all"]

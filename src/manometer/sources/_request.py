@@ -1,0 +1,224 @@
+"""The unit of work of one WSGI request, from its call to the last byte of its body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, final
+
+from .. import _guard, _limits
+from .._context import HOT, close_profile, open_profile, restore, variable
+from ._route import UNMATCHED, is_excluded, method_of, templated, trace_id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .._context import OpenProfile
+    from .._model import Profile
+
+MARKER: Final = "manometer.request"
+"""Key of the WSGI environ under which the request in progress stands: nobody measures it twice."""
+ROUTE: Final = "manometer.route"
+"""Key of the WSGI environ under which an application may say which route it matched."""
+_POINT: Final = "sources.wsgi"
+
+
+def _discard(_: Profile) -> None:
+    """Take a profile that turned out to be of an excluded route."""
+
+
+@final
+class Request:
+    """A request in progress. Holds nothing of the host's."""
+
+    __slots__ = ("done", "error", "framework", "method", "opened", "path", "route", "script", "status")
+
+    def __init__(self, method: str, script: str, path: str, framework: str, opened: OpenProfile) -> None:
+        self.method = method
+        self.script = script
+        self.path = path
+        self.framework = framework
+        self.opened = opened
+        self.route = ""
+        self.status = ""
+        self.error = ""
+        self.done = False
+
+    def end(self, error: str = "") -> None:
+        """Seal the profile; the first call counts. Never raises."""
+        if self.done:
+            return
+        self.done = True
+        _guard.call(_POINT, self._end, error or self.error)
+
+    def _end(self, error: str) -> None:
+        profile = self.opened.profile
+        if profile is None:
+            return
+        if self.route:
+            route = self.route
+            if self.script and route != UNMATCHED:
+                route = templated(self.script) + route
+            if is_excluded(self.method, route):
+                self.opened.sink = _discard
+        elif self.status == "404":
+            route = UNMATCHED  # whatever a scanner asks for must not become a name
+        else:
+            route = templated(self.script + self.path)
+        profile.name = f"{self.method} {route}"[: _limits.MAX_NAME]
+        profile.route = route
+        profile.status = self.status
+        profile.framework = self.framework
+        close_profile(self.opened, error)
+
+    def first_byte(self) -> None:
+        """Note when the first byte of the body was there."""
+        profile = self.opened.profile
+        if profile is not None and not profile.first_byte_ns:
+            profile.first_byte_ns = max(1, HOT["clock_"]() - profile.started_ns)
+
+
+def _begin(environ: dict[str, Any], framework: str) -> Request | None:
+    outer = environ.get(MARKER)
+    if type(outer) is Request and not outer.done:
+        return None
+    method = method_of(environ.get("REQUEST_METHOD"))
+    script, path = environ.get("SCRIPT_NAME") or "", environ.get("PATH_INFO") or "/"
+    opened = open_profile(method, "request", muted=is_excluded(method, script + path))
+    request = Request(method, script, path, framework, opened)
+    if opened.profile is not None:
+        opened.profile.trace_id = trace_id_of(environ.get("HTTP_TRACEPARENT"))
+    environ[MARKER] = request
+    return request
+
+
+def _settle(
+    environ: dict[str, Any], route_of: Callable[[dict[str, Any]], str] | None, framework: str
+) -> None:
+    """Take over what is known about the request once the application has answered."""
+    request = environ.get(MARKER)
+    if type(request) is not Request or request.done:
+        return
+    route = environ.get(ROUTE)
+    if type(route) is str and route:
+        request.route = route
+    elif route_of is not None and not request.route:
+        request.route = route_of(environ)
+    if route_of is not None:
+        request.framework = framework
+
+
+def serve(
+    app: Callable[..., Any],
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+    framework: str,
+    route_of: Callable[[dict[str, Any]], str] | None = None,
+) -> Any:
+    """Call a WSGI application as one unit of work.
+
+    Args:
+        app: The application.
+        environ: The server's environ; gets one key, `manometer.request`.
+        start_response: The server's.
+        framework: Which source asks.
+        route_of: Reads the matched route from the environ once the application has answered.
+
+    Returns:
+        The application's own iterable where it is complete already (a list, a tuple, the server's
+        file wrapper), else one that ends the request at its last byte.
+
+    Application threads; 20 us. Raises what the application raises and nothing else.
+    """
+    request = None if HOT["idle_"] else _guard.call(_POINT, _begin, environ, framework)
+    if request is None:
+        body = app(environ, start_response)
+        if route_of is not None and MARKER in environ:
+            _guard.call(_POINT, _settle, environ, route_of, framework)
+        return body
+    try:
+        body = app(environ, _starting(request, start_response))
+    except BaseException as error:
+        _guard.call(_POINT, _settle, environ, route_of, framework)
+        restore(request.opened)
+        request.end(type(error).__name__)
+        raise
+    _guard.call(_POINT, _settle, environ, route_of, framework)
+    restore(request.opened)
+    if type(body) in (list, tuple) or type(body) is environ.get("wsgi.file_wrapper"):
+        request.first_byte()
+        request.end()
+        return body
+    return (SizedBody if hasattr(type(body), "__len__") else Body)(body, request)
+
+
+def _starting(request: Request, start_response: Callable[..., Any]) -> Callable[..., Any]:
+    def start(status: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(status) is str:
+            request.status = status[:3]
+        return start_response(status, *args, **kwargs)
+
+    return start
+
+
+class Body:
+    """A streamed response body: each step runs inside its request, the last one ends it."""
+
+    __slots__ = ("_body", "_iterator", "_request")
+
+    def __init__(self, body: Iterable[bytes], request: Request) -> None:
+        self._body = body
+        self._iterator: Any = None
+        self._request = request
+
+    def _step(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call the host's *function* with the request current; its errors end the request and pass."""
+        request = self._request
+        if request.done:
+            return function(*args)
+        previous = variable.get()
+        variable.set(request.opened.branch)
+        try:
+            return function(*args)
+        except StopIteration:
+            request.end()
+            raise
+        except BaseException as error:
+            request.end(type(error).__name__)
+            raise
+        finally:
+            variable.set(previous)
+
+    def __iter__(self) -> Body:
+        if self._iterator is None:
+            self._iterator = self._step(iter, self._body)
+        return self
+
+    def __next__(self) -> bytes:
+        if self._iterator is None:
+            self._iterator = self._step(iter, self._body)
+        chunk: bytes = self._step(next, self._iterator)
+        self._request.first_byte()
+        return chunk
+
+    def close(self) -> None:
+        """Close the body and end the request; what it raises passes."""
+        close = getattr(self._body, "close", None)
+        try:
+            if close is not None:
+                self._step(close)
+        finally:
+            self._request.end()
+
+    def __del__(self) -> None:
+        request = getattr(self, "_request", None)
+        if request is not None:
+            request.end()  # the server forgot to close it
+
+
+@final
+class SizedBody(Body):
+    """The same for a body that knows its length, from which a server may take Content-Length."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]

@@ -1,0 +1,168 @@
+"""The tap on SQLAlchemy, sync and async, through the public events of `Engine`."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, final
+from weakref import WeakKeyDictionary
+
+from .. import _guard
+from .._context import HOT
+from ._counting import CountingCursor
+from ._patch import Unsupported, nothing
+from ._query import Query, begin_query, branch, end_query, fail_query
+from ._rows import Rows
+
+if TYPE_CHECKING:
+    from ..protocols import Undo
+
+_POINT: Final = "sources.sqlalchemy"
+_RUNNING: Final = "_manometer_query"
+_TRANSACTION: Final = "_manometer_transaction"
+_SYSTEMS: Final = {
+    "mssql": "microsoft.sql_server",
+    "oracle": "oracle.db",
+    "redshift": "aws.redshift",
+}
+"""Dialects that OpenTelemetry calls otherwise."""
+
+_numbers: Final = count(1)
+_targets: WeakKeyDictionary[Any, tuple[str, str]] = WeakKeyDictionary()
+_version = ""
+_installed = False
+
+
+@final
+class SQLAlchemySource:
+    """SQLAlchemy 1.4 and 2.x: statements, parameters, rows and the application's line that asked."""
+
+    def install(self) -> Undo:
+        """Listen on the class `Engine`, which every engine of the process obeys.
+
+        Raises:
+            Unsupported: Another major version.
+        """
+        global _installed, _version
+        import sqlalchemy
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        _version = sqlalchemy.__version__
+        if not _version.startswith(("1.4.", "2.")):
+            msg = f"SQLAlchemy {_version} is not supported (1.4 and 2.x are)"
+            raise Unsupported(msg)
+        if _installed:
+            return nothing
+        # Ours is the first to hear of an end, so that other listeners do not count as database time.
+        listeners: list[tuple[str, Any, bool]] = [
+            ("before_cursor_execute", _before, False),
+            ("after_cursor_execute", _after, True),
+            ("handle_error", _failed, True),
+            ("begin", _began, False),
+            ("commit", _ended, False),
+            ("rollback", _ended, False),
+        ]
+        for name, listener, first in listeners:
+            options = {"insert": True} if first and not _version.startswith("1.4.") else {}
+            event.listen(Engine, name, listener, **options)
+        _installed = True
+
+        def undo() -> None:
+            global _installed
+            if not event.contains(Engine, "before_cursor_execute", _before):
+                return
+            _installed = False
+            for name, listener, _ in listeners:
+                event.remove(Engine, name, listener)
+
+        return undo
+
+
+def _before(connection: Any, _cursor: Any, text: Any, parameters: Any, context: Any, many: bool) -> None:
+    _guard.call(_POINT, _begin, connection, text, parameters, context, many)
+
+
+def _after(_connection: Any, cursor: Any, _text: Any, _parameters: Any, context: Any, _many: bool) -> None:
+    _guard.call(_POINT, _end, cursor, context, HOT["clock_"]())
+
+
+def _failed(failure: Any) -> None:
+    _guard.call(_POINT, _fail, failure, HOT["clock_"]())
+
+
+def _began(connection: Any) -> None:
+    _guard.call(_POINT, setattr, connection, _TRANSACTION, next(_numbers))
+
+
+def _ended(connection: Any) -> None:
+    _guard.call(_POINT, setattr, connection, _TRANSACTION, 0)
+
+
+def _begin(connection: Any, text: Any, parameters: Any, context: Any, many: bool) -> None:
+    on = branch()
+    if on is None or context is None or on.profile.sealed or _guard.is_off(_POINT):
+        return
+    if context.execution_options.get("skip_user_error_events"):
+        return  # a dialect's own probe: its failure would never be told
+    engine = connection.engine
+    system, target = _targets.get(engine) or _describe(engine)
+    query = begin_query(on, text, system=system, target=target, library="sqlalchemy", version=_version)
+    if query is None:
+        return
+    query.call.frame.more().transaction = getattr(connection, _TRANSACTION, 0)
+    if not connection.dialect.is_async:
+        # An async driver works elsewhere, while other tasks go on with this branch: nothing to cover.
+        query.cover(on)
+    # Not asked for again at the end: SQLAlchemy 2.0 gives all sets of a batched INSERT to each batch there.
+    query.parameters = parameters
+    query.many = many
+    setattr(context, _RUNNING, query)
+
+
+def _end(cursor: Any, context: Any, ended_ns: int) -> None:
+    query = _take(context)
+    if query is None:
+        return
+    parameters, many = query.parameters, query.many
+    end_query(query, parameters, many and _are_sets(parameters), ended_ns)
+    # INSERT and UPDATE keep their cursor: their contexts hand it on to drivers' own functions.
+    if many or query.statement.operation == "write" or context.cursor is not cursor:
+        return
+    if cursor.description is not None:
+        context.cursor = CountingCursor(cursor, Rows(query.call))
+
+
+def _are_sets(parameters: Any) -> bool:
+    """Tell sets of parameters from the one flat set of a batched INSERT, which has its rows in its text."""
+    if (type(parameters) is not list and type(parameters) is not tuple) or not parameters:
+        return False
+    return type(parameters[0]) in (tuple, dict, list)
+
+
+def _fail(failure: Any, ended_ns: int) -> None:
+    query = _take(failure.execution_context)
+    if query is not None:
+        fail_query(query, failure.original_exception, query.parameters, ended_ns)
+
+
+def _take(context: Any) -> Query | None:
+    """Return the statement that *context* executes, which ends now."""
+    query: Query | None = getattr(context, _RUNNING, None)
+    if query is not None:
+        setattr(context, _RUNNING, None)
+        query.uncover()
+    return query
+
+
+def _describe(engine: Any) -> tuple[str, str]:
+    """Return what an engine talks to: the product, and `database@host` without user or password."""
+    name, url = engine.dialect.name, engine.url
+    database = url.database if type(url.database) is str else ""
+    host = url.host if type(url.host) is str else ""
+    if type(url.port) is int:
+        host = f"{host}:{url.port}"
+    # A file name may be a URI, and its query may hold a key.
+    database = database.partition("?")[0]
+    found = (_SYSTEMS.get(name, name), f"{database}@{host}" if host else database)
+    _targets[engine] = found
+    return found

@@ -1,0 +1,241 @@
+"""The tap on the standard library's sqlite3, beneath whatever classes the application made of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, final
+
+from .. import _guard
+from .._context import HOT
+from ._patch import patch
+from ._query import Query, begin_query, branch, end_query, fail_query
+from ._rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..protocols import Undo
+
+_POINT: Final = "sources.sqlite3"
+_TAP: Final = "_manometer_tap"
+_FACTORY_AT: Final = 5
+"""Place of `factory` among the positional arguments of `sqlite3.connect`."""
+
+# Bound once: the classes below stand right above these in every method resolution order.
+_execute: Final = sqlite3.Cursor.execute
+_executemany: Final = sqlite3.Cursor.executemany
+_executescript: Final = sqlite3.Cursor.executescript
+_fetchone: Final = sqlite3.Cursor.fetchone
+_fetchmany: Final = sqlite3.Cursor.fetchmany
+_fetchall: Final = sqlite3.Cursor.fetchall
+_next: Final = sqlite3.Cursor.__next__
+_close: Final = sqlite3.Cursor.close
+_cursor: Final = sqlite3.Connection.cursor
+
+
+class _TappedCursor(sqlite3.Cursor):
+    """Stands between `sqlite3.Cursor` and the application's own cursor class, if it has one."""
+
+    _manometer_rows: Rows | None = None
+
+    def execute(self, *args: Any) -> Any:
+        return _run(self, _execute, args)
+
+    def executemany(self, *args: Any) -> Any:
+        return _run(self, _executemany, args)
+
+    def executescript(self, *args: Any) -> Any:
+        return _run(self, _executescript, args)
+
+    def fetchone(self) -> Any:
+        rows = self._manometer_rows
+        if rows is None:
+            return _fetchone(self)
+        if not rows.is_timed():
+            row = _fetchone(self)
+            if row is None:
+                rows.one(None, 0)
+            else:
+                rows.skip()
+            return row
+        started_ns = HOT["clock_"]()
+        row = _fetchone(self)
+        rows.one(row, HOT["clock_"]() - started_ns)
+        return row
+
+    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
+        rows = self._manometer_rows
+        if rows is None:
+            return _fetchmany(self, *args, **kwargs)
+        started_ns = HOT["clock_"]()
+        found = _fetchmany(self, *args, **kwargs)
+        rows.many(found, HOT["clock_"]() - started_ns, last=False)
+        return found
+
+    def fetchall(self) -> Any:
+        rows = self._manometer_rows
+        if rows is None:
+            return _fetchall(self)
+        started_ns = HOT["clock_"]()
+        found = _fetchall(self)
+        rows.many(found, HOT["clock_"]() - started_ns, last=True)
+        return found
+
+    def __next__(self) -> Any:
+        rows = self._manometer_rows
+        if rows is None:
+            return _next(self)
+        timed = rows.is_timed()
+        started_ns = HOT["clock_"]() if timed else 0
+        try:
+            row = _next(self)
+        except StopIteration:
+            rows.one(None, 0)
+            raise
+        if timed:
+            rows.one(row, HOT["clock_"]() - started_ns)
+        else:
+            rows.skip()
+        return row
+
+    def close(self) -> None:
+        _finish(self)
+        _close(self)
+
+    def __del__(self) -> None:
+        # Nobody closes the cursor of `connection.execute(...).fetchone()`.
+        _finish(self)
+
+
+class _TappedConnection(sqlite3.Connection):
+    """Stands between `sqlite3.Connection` and the application's own connection class, if it has one.
+
+    `Connection.execute` and its like make their cursor through `cursor()`, so they need nothing.
+    """
+
+    _manometer_target = ""
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and not kwargs:
+            return _cursor(self, _TappedCursor)
+        if len(args) == 1 and not kwargs:
+            return _cursor(self, _tapped(args[0], sqlite3.Cursor, _TappedCursor))
+        if not args and len(kwargs) == 1 and "factory" in kwargs:
+            return _cursor(self, _tapped(kwargs["factory"], sqlite3.Cursor, _TappedCursor))
+        return _cursor(self, *args, **kwargs)
+
+
+for _class, _stands_for in ((_TappedCursor, sqlite3.Cursor), (_TappedConnection, sqlite3.Connection)):
+    # What the application prints of its objects is what it always printed.
+    _class.__name__ = _class.__qualname__ = _stands_for.__name__
+    _class.__module__ = _stands_for.__module__
+    _class.__doc__ = _stands_for.__doc__
+
+
+def _tapped(factory: Any, base: type, tap: type) -> Any:
+    """Return *factory* with the tap beneath it, or *factory* itself where that is not safe."""
+    if factory is base:
+        return tap
+    if type(factory) is not type or not issubclass(factory, base) or issubclass(factory, tap):
+        return factory
+    if any("__init_subclass__" in vars(above) for above in factory.__mro__[:-1]):
+        return factory  # making a subclass would run code of the application
+    for known in type.__subclasses__(factory):
+        if _TAP in vars(known):
+            return known
+    names = {
+        name: vars(factory)[name]
+        for name in ("__module__", "__qualname__", "__doc__")
+        if name in vars(factory)
+    }
+    names.setdefault("__qualname__", factory.__qualname__)
+    try:
+        return type(factory.__name__, (factory, tap), {**names, _TAP: True})
+    except TypeError:
+        return factory  # its layout leaves no room
+
+
+def _run(cursor: Any, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Execute as the driver does, as one call of the current frame."""
+    query: Query | None = _guard.call(_POINT, _begin, cursor, args)
+    if query is None:
+        return function(cursor, *args)
+    parameters = args[1] if len(args) > 1 else ()
+    try:
+        found = function(cursor, *args)
+    except BaseException as error:
+        _guard.call(_POINT, fail_query, query, error, parameters, HOT["clock_"]())
+        raise
+    _guard.call(_POINT, _end, cursor, query, parameters, function is _executemany, HOT["clock_"]())
+    return found
+
+
+def _begin(cursor: Any, args: tuple[Any, ...]) -> Query | None:
+    _finish(cursor)
+    on = branch()
+    if on is None or on.covered or not args or on.profile.sealed or _guard.is_off(_POINT):
+        return None
+    return begin_query(
+        on,
+        args[0],
+        system="sqlite",
+        target=getattr(cursor.connection, "_manometer_target", ""),
+        library="sqlite3",
+        version=sqlite3.sqlite_version,
+        needs_place=True,
+    )
+
+
+def _end(cursor: Any, query: Query, parameters: Any, many: bool, ended_ns: int) -> None:
+    # An iterator of parameter sets is used up by now, and was not ours to look into.
+    end_query(query, parameters, many, ended_ns, max(0, cursor.rowcount) if many else 0)
+    if cursor.description is not None:
+        cursor._manometer_rows = Rows(query.call)
+
+
+def _finish(cursor: Any) -> None:
+    rows = cursor._manometer_rows
+    if rows is not None:
+        cursor._manometer_rows = None
+        rows.finish()
+
+
+def _connect(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    args, kwargs = _guard.call(_POINT, _with_tap, args, kwargs) or (args, kwargs)
+    connection = wrapped(*args, **kwargs)
+    if isinstance(connection, _TappedConnection):
+        _guard.call(_POINT, _describe, connection, args[0] if args else kwargs.get("database"))
+    return connection
+
+
+def _describe(connection: _TappedConnection, database: Any) -> None:
+    if isinstance(database, PurePath) and type(database).__module__.startswith("pathlib"):
+        database = str(database)
+    # The query of a URI may hold a key.
+    connection._manometer_target = database.partition("?")[0] if type(database) is str else ""
+
+
+def _with_tap(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if len(args) > _FACTORY_AT:
+        factory = _tapped(args[_FACTORY_AT], sqlite3.Connection, _TappedConnection)
+        return (*args[:_FACTORY_AT], factory, *args[_FACTORY_AT + 1 :]), kwargs
+    factory = _tapped(kwargs.get("factory", sqlite3.Connection), sqlite3.Connection, _TappedConnection)
+    return args, {**kwargs, "factory": factory}
+
+
+@final
+class SQLiteSource:
+    """sqlite3, through `sqlite3.connect`: connections made from now on, whatever their factory."""
+
+    def install(self) -> Undo:
+        """Patch `connect` where it is looked up; connections opened before are not seen."""
+        import sqlite3.dbapi2
+
+        undos = [patch(module, "connect", _connect) for module in (sqlite3, sqlite3.dbapi2)]
+
+        def undo() -> None:
+            for undo_one in undos:
+                undo_one()
+
+        return undo
