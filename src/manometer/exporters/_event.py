@@ -23,6 +23,8 @@ WAITS: Final = {"lock": "lock", "wait": "resource"}
 MAX_EVENT_BYTES: Final = 2_800
 """With the message and what a formatter adds, a line of JSON stays below `MAX_LINE_BYTES`."""
 UNMEASURED: Final = "(unmeasured)"
+_MAX_FINDINGS: Final = 8
+"""More than fit into `MAX_EVENT_BYTES`."""
 _MAX_TOP: Final = 3
 _MAX_EVIDENCE: Final = 24
 _MAX_REASONS: Final = 16
@@ -92,7 +94,7 @@ def request(report: Report, suppressed: int = 0) -> Event:
         "found": len(open_ones),
         "expected": len(report.findings) - len(open_ones),
         "worst": clean(open_ones[0].rule, 40) if open_ones else None,
-        "findings": [finding(item, item.id in report.speaking) for item in open_ones],
+        "findings": [finding(item, item.id in report.speaking) for item in open_ones[:_MAX_FINDINGS]],
         "top": [] if open_ones else list(_top(profile)),
         "suppressed": suppressed,
         "dropped": _counts(profile.dropped),
@@ -216,7 +218,7 @@ def fit(event: Event, limit: int = MAX_EVENT_BYTES) -> Event:
         ("source", None),
     ):
         for item in every:
-            if item[key] and too_long():
+            if item.get(key) and too_long():
                 item[key] = empty
                 cut += 1
     for key in ("top", "unused_expected", "not_judged", "dropped", "missing", "sources"):
