@@ -102,10 +102,6 @@ class History:
         self._sites = 0
         self.evicted = 0
 
-    def __len__(self) -> int:
-        """Return how many routes are known."""
-        return len(self._routes)
-
     def add(self, profile: Profile) -> None:
         """Learn from one sealed profile. Cost: about 2 us a frame."""
         route = self._route(profile.route or profile.name)

@@ -161,7 +161,7 @@ def _leave(inner: Branch, error: BaseException | None) -> None:
         frame.union_ns += ended_ns - frame.since_ns
     if error is not None:
         fail(frame, error)
-    if duration_ns > HOT["limit_"] or frame.callsite.slow_ns is not None:
+    if frame.total_ns > frame.mark_ns:
         slow(frame, inner.since_ns, duration_ns)
 
 
@@ -300,7 +300,7 @@ def _function(target: Any, options: Options) -> FunctionType:
     function = _text(target, "__qualname__", "") or _text(target, "__name__", "") or type(target).__name__
     module = _text(target, "__module__", "")
     code = target.__code__ if type(target) is FunctionType else None
-    shape = shape_of(target, options.slow_ns is not None)
+    shape = shape_of(target)
     exact = code is not None and bool(shape.varargs != "args" or shape.varkeywords != "kwargs")
     method = exact and bool(shape.parameters) and shape.parameters[0] in ("self", "cls") and "." in function
     callsite = Callsite(

@@ -166,6 +166,8 @@ ACTIVE_OPEN: Final = 1
 """Bit of `Frame.active`: a call is open, an inner one is recursion and adds no time."""
 ACTIVE_WATCHED: Final = 2
 """Bit of `Frame.active`: arguments are fingerprinted."""
+MARK_NS: Final = 160_000
+"""First total of a frame at which it is looked at: eight calls of 20 us (see `_plan`)."""
 OPEN_CALL: Final = 4
 """What one open call adds to `Frame.active` where calls of a frame may overlap."""
 
@@ -179,7 +181,8 @@ class Frame:
     """
 
     __slots__ = (
-        "active", "callsite", "calls", "children", "detail", "errors", "parent", "since_ns", "total_ns", "union_ns"
+        "active", "callsite", "calls", "children", "detail", "errors", "mark_ns", "parent", "since_ns", "total_ns",
+        "union_ns",
     )  # fmt: skip
 
     def __init__(self, callsite: Callsite, parent: Frame | None) -> None:
@@ -190,6 +193,7 @@ class Frame:
         self.active = 0  # bits ACTIVE_*, above them the number of open calls that may overlap
         self.errors = 0
         self.total_ns = 0
+        self.mark_ns = MARK_NS  # total from which the next call is looked at more closely
         self.union_ns = 0  # wall time covered, kept for frames whose calls may overlap
         self.since_ns = 0
         self.detail: FrameDetail | None = None

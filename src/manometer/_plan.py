@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
-from . import _guard
+from . import _guard, _limits
 from ._calls import count_result, count_use, find_key
 from ._context import HOT
 from ._fingerprint import key_of
@@ -123,6 +123,8 @@ def leave(
     """Close a call on a frame that was watched or already open when the call began."""
     if not active & ACTIVE_OPEN:
         frame.total_ns += duration_ns
+        if frame.total_ns > frame.mark_ns:
+            slow(frame, started_ns, duration_ns)
     if active & ACTIVE_WATCHED:
         count(branch, frame, key, started_ns, duration_ns, result)
 
@@ -186,22 +188,31 @@ def fail(frame: Frame, error: BaseException) -> None:
     else:
         frame.errors += 1
     outcomes = detail.outcomes
-    if type(name) is str and (name in outcomes or len(outcomes) < 8):
+    if type(name) is str and (name in outcomes or len(outcomes) < _limits.MAX_OUTCOMES):
         outcomes[name] = outcomes.get(name, 0) + 1
 
 
 def slow(frame: Frame, started_ns: int, duration_ns: int) -> None:
-    """Keep a slow call, and begin to watch a frame that is called again and again."""
-    if frame.calls == WATCH_FROM and not frame.active & ACTIVE_OPEN:
-        plan = frame.callsite.plan
-        if plan is not None and frame.total_ns >= WATCH_FROM * _WATCH_MEAN_NS:
+    """Look at a frame whose total passed its mark: keep a slow call, begin to watch a repeated one.
+
+    The mark is the one comparison on the hot path that serves both. Called again at each call of
+    20 us and more until the eighth, then at most once per slow call or `limit_` of total time.
+    """
+    callsite = frame.callsite
+    limit_ns = HOT["limit_"] if callsite.slow_ns is None else callsite.slow_ns
+    if frame.calls < WATCH_FROM:
+        frame.mark_ns = frame.total_ns
+    else:
+        watched = frame.active & (ACTIVE_WATCHED | ACTIVE_OPEN)
+        if not watched and callsite.plan is not None and frame.total_ns >= frame.calls * _WATCH_MEAN_NS:
             frame.active |= ACTIVE_WATCHED
-    if duration_ns > HOT["limit_"] or frame.callsite.slow_ns is not None:
+        frame.mark_ns = frame.total_ns + limit_ns
+    if duration_ns > limit_ns:
         detail = frame.more()
         if duration_ns >= detail.max_ns:
             detail.max_ns = duration_ns
             exemplars = detail.exemplars
-            if len(exemplars) >= 3:
+            if len(exemplars) >= _limits.MAX_EXEMPLARS:
                 exemplars.pop(0)
             exemplars.append(Exemplar(started_ns, started_ns + duration_ns))
 

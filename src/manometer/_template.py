@@ -32,7 +32,6 @@ class Shape(NamedTuple):
     varargs: str
     keyword_only: tuple[str, ...]
     varkeywords: str
-    own_limit: bool
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -73,7 +72,7 @@ class Shape(NamedTuple):
         return "(" + "".join(f"{name}, " for name in self.parameters) + ")"
 
 
-_ANY: Final = Shape("sync", (), (), "args", (), "kwargs", False)
+_ANY: Final = Shape("sync", (), (), "args", (), "kwargs")
 
 
 def kind_of(code: CodeType) -> str:
@@ -88,10 +87,10 @@ def kind_of(code: CodeType) -> str:
     return "sync"
 
 
-def shape_of(function: Callable[..., Any], own_limit: bool) -> Shape:
+def shape_of(function: Callable[..., Any]) -> Shape:
     """Return the shape of a callable's signature; `*args, **kwargs` for what has no code."""
     if type(function) is not FunctionType:
-        return _ANY._replace(own_limit=own_limit)
+        return _ANY
     code = function.__code__
     names = code.co_varnames
     at, only, keywords = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
@@ -102,16 +101,14 @@ def shape_of(function: Callable[..., Any], own_limit: bool) -> Shape:
         end += 1
     if code.co_flags & _VARKEYWORDS:
         varkeywords = names[end]
-    shape = Shape(
-        kind_of(code), names[:only], names[only:at], varargs, names[at : at + keywords], varkeywords, own_limit
-    )
+    shape = Shape(kind_of(code), names[:only], names[only:at], varargs, names[at : at + keywords], varkeywords)
     if any(name in _RESERVED or not name.isidentifier() for name in shape.parameters):
-        return _ANY._replace(kind=shape.kind, own_limit=own_limit)
+        return _ANY._replace(kind=shape.kind)
     return shape
 
 
 _SYNC: Final = """
-def make_(fn_, site_{limit}):
+def make_(fn_, site_):
     def w({declaration}):
         s_ = get_()
         if not s_:
@@ -123,14 +120,30 @@ def make_(fn_, site_{limit}):
         n_ = p_.children.get(site_)
         if n_ is None: n_ = new_(s_, p_, site_)
         a_ = n_.active
-        k_ = r_ = nothing_
+        if a_:
+            k_ = r_ = nothing_
+            t_ = clock_()
+            try:
+                s_.frame = n_
+                k_ = enter_(n_, {arguments})
+                r_ = fn_({forwarding})
+                return r_
+            except BaseException as e_:
+                try: fail_(n_, e_)
+                except RecursionError: n_.errors += 1
+                raise
+            finally:
+                d_ = clock_() - t_
+                s_.frame = p_
+                n_.active = a_
+                n_.calls += 1
+                try: leave_(s_, n_, a_, k_, t_, d_, r_)
+                except RecursionError: pass
         t_ = clock_()
         try:
             s_.frame = n_
-            if a_: k_ = enter_(n_, {arguments})
-            else: n_.active = 1
-            r_ = fn_({forwarding})
-            return r_
+            n_.active = 1
+            return fn_({forwarding})
         except BaseException as e_:
             try: fail_(n_, e_)
             except RecursionError: n_.errors += 1
@@ -138,20 +151,17 @@ def make_(fn_, site_{limit}):
         finally:
             d_ = clock_() - t_
             s_.frame = p_
-            n_.active = a_
-            n_.calls = c_ = n_.calls + 1
-            if a_:
-                try: leave_(s_, n_, a_, k_, t_, d_, r_)
-                except RecursionError: pass
-            else: n_.total_ns += d_
-            if d_ > limit_ or c_ == 8:
+            n_.active = 0
+            n_.calls += 1
+            n_.total_ns = m_ = n_.total_ns + d_
+            if m_ > n_.mark_ns:
                 try: slow_(n_, t_, d_)
                 except RecursionError: pass
     return w
 """
 
 _ASYNC: Final = """
-def make_(fn_, site_{limit}):
+def make_(fn_, site_):
     async def w({declaration}):
         s_ = get_()
         if not s_:
@@ -191,12 +201,12 @@ def make_(fn_, site_{limit}):
                 if not b_.again: n_.total_ns += d_
                 if c_ < 4: n_.union_ns += m_ - n_.since_ns
                 if a_ & 2: count_(b_, n_, k_, t_, d_, r_)
-                if d_ > limit_ or n_.calls == 8: slow_(n_, t_, d_)
+                if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
     return w
 """
 
 _GENERATOR_STEPS: Final = """
-def make_(fn_, site_{limit}):
+def make_(fn_, site_):
     def w({declaration}):
         g_ = fn_({forwarding})
         f_ = g_.send
@@ -232,7 +242,7 @@ def make_(fn_, site_{limit}):
                         if q_ is None:
                             q_ = n_
                             n_.calls += 1
-                        if d_ > limit_:
+                        if n_.total_ns > n_.mark_ns:
                             try: slow_(n_, t_, d_)
                             except RecursionError: pass
             except StopIteration as e_:
@@ -252,7 +262,7 @@ def make_(fn_, site_{limit}):
 """
 
 _ASYNC_GENERATOR_STEPS: Final = """
-def make_(fn_, site_{limit}):
+def make_(fn_, site_):
     async def w({declaration}):
         g_ = fn_({forwarding})
         f_ = g_.asend
@@ -298,7 +308,7 @@ def make_(fn_, site_{limit}):
                             if q_ is None:
                                 q_ = n_
                                 n_.calls += 1
-                            if d_ > limit_: slow_(n_, t_, d_)
+                            if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
             except StopAsyncIteration:
                 if q_ is not None: items_(q_, i_)
                 return
@@ -331,12 +341,11 @@ def _maker(shape: Shape) -> Callable[..., FunctionType]:
     found = _makers.get(shape)
     if found is None:
         if len(_makers) >= _MAX_SHAPES:
-            return _maker(_ANY._replace(kind=shape.kind, own_limit=shape.own_limit))
+            return _maker(_ANY._replace(kind=shape.kind))
         source = _TEMPLATES[shape.kind].format(
             declaration=shape.declaration,
             forwarding=shape.forwarding,
             arguments=shape.arguments,
-            limit=", limit_" if shape.own_limit else "",
         )
         file = f"<manometer/wrapper-{len(_makers)}>"
         namespace: dict[str, Any] = {}
@@ -351,10 +360,7 @@ def wrap(function: Callable[..., Any], callsite: Callsite, shape: Shape) -> Func
 
     Decoration; about 30 us, 200 us for a new signature shape.
     """
-    arguments: tuple[Any, ...] = (function, callsite)
-    if shape.own_limit:
-        arguments += (callsite.slow_ns,)
-    wrapper = _maker(shape)(*arguments)
+    wrapper = _maker(shape)(function, callsite)
     name = callsite.function.rpartition(".")[2] or "w"
     # A code object of its own keeps the interpreter's inline caches monomorphic.
     wrapper.__code__ = wrapper.__code__.replace(co_name=name if name.isidentifier() else "w")
