@@ -149,7 +149,7 @@ def _time(profile: Profile, look: Look) -> Iterator[list[Text]]:
     stack: list[tuple[Frame, str, str]] = [(profile.root, "", "")]
     while stack:
         frame, joint, below = stack.pop()
-        yield [*_frame(frame, self_ns[frame], joint)]
+        yield _frame(frame, self_ns[frame], joint, frame.callsite.name if frame.parent else profile.name)
         children = sorted(
             (child for child in frame.own_children() if child in kept), key=lambda child: child.total_ns
         )
@@ -172,12 +172,12 @@ def _up(frame: Frame) -> list[Frame]:
     return chain if len(chain) <= _MAX_DEPTH else chain[-_MAX_DEPTH:]
 
 
-def _frame(frame: Frame, self_ns: int, joint: str) -> list[Text]:
+def _frame(frame: Frame, self_ns: int, joint: str, name: str) -> list[Text]:
     site = frame.callsite
     total, own = number(frame.total_ns / 1e6), number(self_ns / 1e6)
     return [
         (f"{total:>10}{own:>10}{frame.calls:>9}  ", ""),
         (joint, ""),
-        (site.name[:200], "bold"),
+        (name[:200], "bold"),
         (f"  {_event.place(site)}" if site.file else "", "cyan"),
     ]
