@@ -109,10 +109,7 @@ class _TappedCursor(sqlite3.Cursor):
 
 
 class _TappedConnection(sqlite3.Connection):
-    """Stands between `sqlite3.Connection` and the application's own connection class, if it has one.
-
-    `Connection.execute` and its like make their cursor through `cursor()`, so they need nothing.
-    """
+    """Stands between `sqlite3.Connection` and the application's own connection class, if it has one."""
 
     _manometer_target = ""
 
@@ -126,7 +123,37 @@ class _TappedConnection(sqlite3.Connection):
         return _cursor(self, *args, **kwargs)
 
 
-for _class, _stands_for in ((_TappedCursor, sqlite3.Cursor), (_TappedConnection, sqlite3.Connection)):
+class _DirectConnection(_TappedConnection):
+    """The same where `execute` and its like make a plain cursor without asking `cursor()`."""
+
+    def execute(self, *args: Any) -> Any:
+        return _cursor(self, _TappedCursor).execute(*args)
+
+    def executemany(self, *args: Any) -> Any:
+        return _cursor(self, _TappedCursor).executemany(*args)
+
+    def executescript(self, *args: Any) -> Any:
+        return _cursor(self, _TappedCursor).executescript(*args)
+
+
+def _asks_cursor() -> bool:
+    """Tell whether `Connection.execute` calls `cursor()`: Python 3.10 does, 3.11 does not."""
+    asked = []
+
+    class Probe(sqlite3.Connection):
+        def cursor(self, *args: Any, **kwargs: Any) -> Any:
+            asked.append(1)
+            return super().cursor(*args, **kwargs)
+
+    probe = Probe(":memory:")
+    probe.execute("SELECT 1")
+    probe.close()
+    return bool(asked)
+
+
+_TAPPED_CONNECTION: Final = _TappedConnection if _asks_cursor() else _DirectConnection
+
+for _class, _stands_for in ((_TappedCursor, sqlite3.Cursor), (_TAPPED_CONNECTION, sqlite3.Connection)):
     # What the application prints of its objects is what it always printed.
     _class.__name__ = _class.__qualname__ = _stands_for.__name__
     _class.__module__ = _stands_for.__module__
@@ -218,9 +245,9 @@ def _describe(connection: _TappedConnection, database: Any) -> None:
 
 def _with_tap(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if len(args) > _FACTORY_AT:
-        factory = _tapped(args[_FACTORY_AT], sqlite3.Connection, _TappedConnection)
+        factory = _tapped(args[_FACTORY_AT], sqlite3.Connection, _TAPPED_CONNECTION)
         return (*args[:_FACTORY_AT], factory, *args[_FACTORY_AT + 1 :]), kwargs
-    factory = _tapped(kwargs.get("factory", sqlite3.Connection), sqlite3.Connection, _TappedConnection)
+    factory = _tapped(kwargs.get("factory", sqlite3.Connection), sqlite3.Connection, _TAPPED_CONNECTION)
     return args, {**kwargs, "factory": factory}
 
 
