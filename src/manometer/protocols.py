@@ -22,7 +22,8 @@ class HistoryView(Protocol):
         """Fit calls = a + b x rows over the profiles of *route*.
 
         Returns:
-            `(a, b, profiles, residual)`, or None while rows did not vary enough to tell.
+            `(a, b, profiles, residual)`, or None while rows did not vary enough to tell; the
+            residual is the share of the variance that the line leaves over, 0 for a perfect one.
         """
 
 
