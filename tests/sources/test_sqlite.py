@@ -304,7 +304,7 @@ def test_factory_that_is_no_plain_class_is_left_alone(db: sqlite3.Connection) ->
 
 
 def test_wrong_arguments_raise_what_they_always_raised(db: sqlite3.Connection) -> None:
-    for call in (lambda c: c.cursor(1, 2), lambda c: c.cursor(factory=len), lambda c: c.cursor(other=1)):
+    for call in (lambda c: c.cursor(1, 2), lambda c: c.cursor(factory=None), lambda c: c.cursor(other=1)):
         plain = ORIGINAL(":memory:")
         with pytest.raises(TypeError) as expected:
             call(plain)

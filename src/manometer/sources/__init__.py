@@ -61,7 +61,7 @@ class _Installed:
         try:
             source = getattr(import_module(f".{entry.module}", __name__), entry.attribute)()
             self.undos.append(source.install())
-        except Exception as error:  # noqa: BLE001 - not hidden: it is the reason that the operator reads
+        except Exception as error:
             self.report(name, "inactive", _reason(error))
         else:
             self.report(name, "active", "")

@@ -90,20 +90,12 @@ def _begin(environ: dict[str, Any], framework: str) -> Request | None:
     return request
 
 
-def _settle(
-    environ: dict[str, Any], route_of: Callable[[dict[str, Any]], str] | None, framework: str
-) -> None:
-    """Take over what is known about the request once the application has answered."""
+def _settle(environ: dict[str, Any]) -> None:
+    """Take over the route that the application put into the environ while it answered."""
     request = environ.get(MARKER)
-    if type(request) is not Request or request.done:
-        return
     route = environ.get(ROUTE)
-    if type(route) is str and route:
+    if type(request) is Request and type(route) is str and route:
         request.route = route
-    elif route_of is not None and not request.route:
-        request.route = route_of(environ)
-    if route_of is not None:
-        request.framework = framework
 
 
 def serve(
@@ -111,7 +103,6 @@ def serve(
     environ: dict[str, Any],
     start_response: Callable[..., Any],
     framework: str,
-    route_of: Callable[[dict[str, Any]], str] | None = None,
 ) -> Any:
     """Call a WSGI application as one unit of work.
 
@@ -120,7 +111,6 @@ def serve(
         environ: The server's environ; gets one key, `manometer.request`.
         start_response: The server's.
         framework: Which source asks.
-        route_of: Reads the matched route from the environ once the application has answered.
 
     Returns:
         The application's own iterable where it is complete already (a list, a tuple, the server's
@@ -130,18 +120,15 @@ def serve(
     """
     request = None if HOT["idle_"] else _guard.call(_POINT, _begin, environ, framework)
     if request is None:
-        body = app(environ, start_response)
-        if route_of is not None and MARKER in environ:
-            _guard.call(_POINT, _settle, environ, route_of, framework)
-        return body
+        return app(environ, start_response)
     try:
         body = app(environ, _starting(request, start_response))
     except BaseException as error:
-        _guard.call(_POINT, _settle, environ, route_of, framework)
+        _guard.call(_POINT, _settle, environ)
         restore(request.opened)
         request.end(type(error).__name__)
         raise
-    _guard.call(_POINT, _settle, environ, route_of, framework)
+    _guard.call(_POINT, _settle, environ)
     restore(request.opened)
     if type(body) in (list, tuple) or type(body) is environ.get("wsgi.file_wrapper"):
         request.first_byte()

@@ -19,7 +19,7 @@ _POINT: Final = "sources.flask"
 
 @final
 class FlaskSource:
-    """Flask 2.0 and later, through `Flask.__call__`, `Flask.wsgi_app` and `got_request_exception`."""
+    """Flask 2.0 and later, through `Flask.__call__`, `Flask.wsgi_app` and two of its signals."""
 
     def install(self) -> Undo:
         """Install the tap.
@@ -28,49 +28,60 @@ class FlaskSource:
         servers and dispatchers that were given that one. Whichever is called first measures.
 
         Raises:
-            Unsupported: This Flask has other signatures.
+            Unsupported: This Flask has other signatures, or no signals.
         """
-        from flask import Flask, got_request_exception
+        from flask import Flask, got_request_exception, request_started
 
         require(Flask.__call__, "self", "environ", "start_response")
         require(Flask.wsgi_app, "self", "environ", "start_response")
-        undos = [patch(Flask, "__call__", _call), patch(Flask, "wsgi_app", _call)]
-        if undos[0] is nothing:
+        if not hasattr(request_started, "receivers"):
+            msg = "signals are not available; install blinker"  # optional before Flask 2.3
+            raise Unsupported(msg)
+        first = patch(Flask, "__call__", _call)
+        if first is nothing:
             return nothing
-        try:
-            got_request_exception.connect(_failed)
-        except RuntimeError as error:  # Flask before 2.3 without blinker
-            for undo in undos:
-                undo()
-            msg = "signals are not available; install blinker"
-            raise Unsupported(msg) from error
-        undos.append(lambda: got_request_exception.disconnect(_failed))
+        second = patch(Flask, "wsgi_app", _call)
+        request_started.connect(_started)
+        got_request_exception.connect(_failed)
 
-        def undo_all() -> None:
-            for undo in undos:
-                undo()
+        def undo() -> None:
+            first()
+            second()
+            request_started.disconnect(_started)
+            got_request_exception.disconnect(_failed)
 
-        return undo_all
+        return undo
 
 
 def _call(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if len(args) != 2 or kwargs or type(args[0]) is not dict:
         return wrapped(*args, **kwargs)
-    return serve(wrapped, args[0], args[1], "flask", _route_of)
+    return serve(wrapped, args[0], args[1], "flask")
 
 
-def _route_of(environ: dict[str, Any]) -> str:
-    # Werkzeug leaves the request in the environ; no context is active any more when this is asked.
-    rule = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
-    return rule_of(rule) if type(rule) is str else UNMATCHED
+def _started(_: Any, **__: Any) -> None:
+    """Hear of a request whose rule has been looked up."""
+    _guard.call(_POINT, _note_route)
 
 
 def _failed(_: Any, exception: BaseException | None = None, **__: Any) -> None:
-    """Note the exception that Flask is about to answer with status 500."""
-    _guard.call(_POINT, _note, exception)
+    """Hear of an exception that Flask is about to answer with status 500."""
+    _guard.call(_POINT, _note_error, exception)
 
 
-def _note(exception: BaseException | None) -> None:
+def _note_route() -> None:
+    from flask import request
+
+    environ, rule = request.environ, request.url_rule
+    found = environ.get(MARKER)
+    if type(found) is Request:
+        text = None if rule is None else rule.rule
+        found.route = rule_of(text) if type(text) is str else UNMATCHED
+        found.script = environ.get("SCRIPT_NAME") or ""  # a dispatcher above may have moved the mount
+        found.framework = "flask"
+
+
+def _note_error(exception: BaseException | None) -> None:
     from flask import request
 
     found = request.environ.get(MARKER)
