@@ -35,7 +35,13 @@ def test_a_block_is_a_unit_with_its_outcome(sealed):
 
     assert current_profile() is None
     assert sealed == [record]
-    assert (record.name, record.kind, record.outcome, record.policy, record.sealed) == ("nightly", "job", "ok", JOB, True)
+    assert (record.name, record.kind, record.outcome, record.policy, record.sealed) == (
+        "nightly",
+        "job",
+        "ok",
+        JOB,
+        True,
+    )
     assert [frame.calls for frame in record.root.own_children()] == [1]
 
 
@@ -54,7 +60,10 @@ def test_units_nest_and_the_outer_one_goes_on(sealed):
             work()
         work()
 
-    assert {record.name: [f.calls for f in record.root.own_children()] for record in sealed} == {"outer": [2], "inner": [2]}
+    assert {record.name: [f.calls for f in record.root.own_children()] for record in sealed} == {
+        "outer": [2],
+        "inner": [2],
+    }
 
 
 def test_it_decorates_functions_and_coroutine_functions(sealed):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -17,7 +19,7 @@ from manometer._config import VARIABLES, service_version
 def read(**variables: str) -> tuple[Config, list[str]]:
     """The configuration from these variables, and what was said about them."""
     said: list[str] = []
-    return Config.from_env({name: value for name, value in variables.items()}, said.append), said
+    return Config.from_env(variables, said.append), said
 
 
 def test_no_variable_gives_the_defaults():
@@ -82,7 +84,11 @@ def test_an_unknown_variable_is_said_with_a_near_one():
     assert said == ["MANOMETER_SLOWMS is not known (did you mean MANOMETER_SLOW_MS?); it is ignored"]
 
 
-@given(st.dictionaries(st.sampled_from(sorted(VARIABLES.values())), st.text(st.characters(codec="utf-8"), max_size=40)))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(VARIABLES.values())), st.text(st.characters(codec="utf-8"), max_size=40)
+    )
+)
 def test_no_environment_makes_it_raise(variables):
     config, said = read(**variables)
 
@@ -117,15 +123,31 @@ def test_it_is_frozen():
 
 
 def test_the_version_of_the_service_is_opentelemetry_s():
-    assert service_version({"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.version=2026.11"}) == "2026.11"
+    assert (
+        service_version({"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop,service.version=2026.11"})
+        == "2026.11"
+    )
     assert service_version({}) == ""
 
 
 def test_a_service_starts_in_spite_of_a_bad_variable_and_says_it_once():
     environment = {**os.environ, "MANOMETER": "1", "MANOMETER_SAMPLE": "lots", "MANOMETER_HEARTBEAT_S": "0"}
     code = "import manometer\nprint('serving')"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30
+    )
 
     assert (done.returncode, done.stdout) == (0, "serving\n")
     assert done.stderr.count("MANOMETER_SAMPLE") == 1
     assert "lots" not in done.stderr
+
+
+def test_the_reference_page_lists_every_variable_with_its_default():
+    page = (pathlib.Path(__file__).parents[1] / "docs/reference/configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `(MANOMETER\w*)` \| `?([^|`]*)`? \|", page, re.MULTILINE))
+
+    assert set(rows) == set(VARIABLES.values())
+    for field in dataclasses.fields(Config):
+        default = getattr(Config(), field.name)
+        if type(default) in (int, float):
+            assert float(rows[VARIABLES[field.name]]) == default

@@ -42,7 +42,9 @@ def tree(record: Profile) -> dict[str, typing.Any]:
     """The frames by the last part of their names, as nested dicts of (calls, children)."""
 
     def of(frame):
-        return {child.callsite.name.rpartition(".")[2]: (child.calls, of(child)) for child in frame.own_children()}
+        return {
+            child.callsite.name.rpartition(".")[2]: (child.calls, of(child)) for child in frame.own_children()
+        }
 
     return of(record.root)
 
@@ -237,7 +239,14 @@ class TestDescriptors:
         assert shop.value == "value"
         assert shop.cached is shop.cached
         calls = {name: count for name, (count, _) in tree(unit()).items()}
-        assert calls == {"method": 1, "above_class": 2, "below_class": 1, "static": 2, "value": 1, "cached": 1}
+        assert calls == {
+            "method": 1,
+            "above_class": 2,
+            "below_class": 1,
+            "static": 2,
+            "value": 1,
+            "cached": 1,
+        }
 
     def test_a_property_keeps_its_setter_and_deleter(self):
         class Shop:
@@ -542,7 +551,12 @@ class TestCounting:
         handle(Lazy())
 
         (frame,) = unit().root.own_children()
-        assert (frame.calls, frame.detail.rows_calls, frame.detail.rows_sum, frame.detail.rows_max) == (3, 2, 10, 7)
+        assert (frame.calls, frame.detail.rows_calls, frame.detail.rows_sum, frame.detail.rows_max) == (
+            3,
+            2,
+            10,
+            7,
+        )
 
     def test_frames_beyond_the_bound_are_folded_and_sums_stay_exact(self, monkeypatch):
         monkeypatch.setattr(_context, "max_frames", 5)
@@ -714,7 +728,9 @@ class TestPlaces:
         done: list[Profile] = []
         opened = open_profile("shared", to=done.append)
         threads = [
-            threading.Thread(target=contextvars.copy_context().run, args=(lambda: [counted(n) for n in range(5_000)],))
+            threading.Thread(
+                target=contextvars.copy_context().run, args=(lambda: [counted(n) for n in range(5_000)],)
+            )
             for _ in range(8)
         ]
         for thread in threads:

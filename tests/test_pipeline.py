@@ -13,7 +13,9 @@ from manometer._finding import Status
 from manometer._model import Callsite
 from manometer._pipeline import Pipeline
 
-SITE = Callsite(name="SELECT users", kind="db", template="SELECT ? FROM users", file="shop/views.py", function="list")
+SITE = Callsite(
+    name="SELECT users", kind="db", template="SELECT ? FROM users", file="shop/views.py", function="list"
+)
 
 
 class Collector:
@@ -175,3 +177,20 @@ def test_a_child_process_begins_anew(make):
     old.join(5)
     assert not old.is_alive()
     assert len(collector.reports) == 2
+
+
+def test_thresholds_of_single_routes_are_handed_to_the_exporters(make):
+    collector = Collector()
+    config = Config(routes=(("GET /reports/*", 5_000.0), ("/orders", 20.0)), heartbeat_s=0)
+    pipeline = make([("collector", collector)], config=config)
+    for name, route in (
+        ("GET /reports/a", "/reports/a"),
+        ("POST /orders", "/orders"),
+        ("GET /other", "/other"),
+    ):
+        profile = done(name)
+        profile.route = route
+        pipeline.put(profile)
+
+    assert pipeline.flush(5)
+    assert [report.profile.slow_ns for report in collector.reports] == [5_000_000_000, 20_000_000, None]

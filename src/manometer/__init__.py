@@ -46,12 +46,9 @@ def __getattr__(name: str) -> Any:
 
         return getattr(_runtime, name)
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+        from ._version import version
 
-        try:
-            return version("manometer")
-        except PackageNotFoundError:
-            return "0+unknown"
+        return version()
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -253,7 +253,9 @@ def _count_flow(detail: FrameDetail, profile: Profile, values: list[int]) -> Non
             detail.flow[source] = detail.flow.get(source, 0) + 1
 
 
-def add_rows(call: Call, rows: int, values: Iterable[int] = (), result: int | None = None, fetch_ns: int = 0) -> None:
+def add_rows(
+    call: Call, rows: int, values: Iterable[int] = (), result: int | None = None, fetch_ns: int = 0
+) -> None:
     """Add what a finished call returned, at fetch.
 
     Args:

@@ -177,9 +177,9 @@ def _names(allowed: Iterable[str]) -> Callable[[Any], str]:
     return check
 
 
-def _strings(kind: type, what: str) -> Callable[[Any], str]:
+def _strings(kind: type[tuple[Any, ...]] | type[frozenset[Any]], what: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
-        if type(value) is not kind or any(type(item) is not str for item in value):
+        if not isinstance(value, kind) or any(type(item) is not str for item in value):
             return f"of type {kind.__name__} of str ({what})"
         return ""
 

@@ -9,7 +9,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from . import _limits
-from ._model import ACTIVE_WATCHED, NO_CHILDREN, PRODUCTION, Callsite, Frame, Policy, Profile, ProfileKind
+from ._model import ACTIVE_WATCHED, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,21 @@ class Branch:
     needs a lock.
     """
 
-    __slots__ = ("again", "base", "covered", "ended_ns", "forks", "frame", "opened", "outer", "owner", "profile", "since_ns")
+    __slots__ = (
+        "again",
+        "base",
+        "covered",
+        "ended_ns",
+        "forks",
+        "frame",
+        "opened",
+        "outer",
+        "owner",
+        "profile",
+        "since_ns",
+    )
+
+    since_ns: int  # start of the block that opened it; only blocks set it
 
     def __init__(self, frame: Frame, owner: Any, profile: Profile, outer: Branch | None) -> None:
         self.opened: set[Branch] = set() if outer is None else outer.opened  # all open ones of the profile
@@ -274,7 +288,7 @@ def open_profile(
 
     Application threads; about 5 us.
     """
-    if to is None and (HOT["idle_"] or muted or (sample < 1.0 and random() >= sample)):
+    if to is None and (HOT["idle_"] or muted or (sample < 1.0 and random() >= sample)):  # noqa: S311 - a share, no secret
         opened = OpenProfile(None, MUTED)
         opened.previous = variable.get()
         variable.set(MUTED)
@@ -369,7 +383,7 @@ def merge(into: Frame, other: Frame, profile: Profile) -> None:
 def _evict() -> None:
     """Forget the oldest unit that was opened and never closed."""
     try:
-        oldest = live.pop(next(iter(live)))
+        live.pop(next(iter(live)))
     except (StopIteration, RuntimeError, KeyError):
         return
     drops["evicted"] = drops.get("evicted", 0) + 1
@@ -382,6 +396,3 @@ def after_fork() -> None:
     live.clear()
     _cpu_of_thread.clear()
     drops.clear()
-
-
-__all__ = ["HOT", "MUTED", "PRODUCTION", "Branch", "OpenProfile", "close_profile", "current", "open_profile"]

@@ -81,7 +81,7 @@ class _Entry:
 
     def matches(self, finding: Finding, profile: Profile) -> bool:
         if self._route is not None and not any(
-            _is_like(name, self._route) for name in (profile.name, profile.route)
+            is_like(name, self._route) for name in (profile.name, profile.route)
         ):
             return False
         return self._subject in (finding.rule, "*") or (
@@ -89,7 +89,7 @@ class _Entry:
         )
 
 
-def _is_like(text: str, pattern: str) -> bool:
+def is_like(text: str, pattern: str) -> bool:
     """Match the whole of *text*, where `*` stands for any characters; linear, unlike an expression."""
     first, *others = pattern.split("*")
     if not others:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final, overload
 
 from . import _context, _limits
 from ._context import HOT, Branch, variable
@@ -46,7 +46,12 @@ class Options:
             good = isinstance(names, (tuple, list)) and all(type(item) is str for item in names)
             _check(good, "key", "parameter names or a function of the arguments", key)
             names = tuple(names)
-        _check(size is None or type(size) is str or callable(size), "size", "a parameter name or a function", size)
+        _check(
+            size is None or type(size) is str or callable(size),
+            "size",
+            "a parameter name or a function",
+            size,
+        )
         good_ms = slow_ms is None or (type(slow_ms) in (int, float) and 0 <= slow_ms <= 86_400_000)
         _check(good_ms, "slow_ms", "a number of milliseconds, 0 to 86400000", slow_ms)
         self.name = name
@@ -90,7 +95,7 @@ class Measure:
 
     def __call__(self, target: _F) -> _F:
         """Decorate *target*; see `measure`."""
-        return decorate(target, self._options)
+        return cast("_F", decorate(target, self._options))
 
     def _enter(self, caller: Any) -> Branch | None:
         branch = _context.current()
@@ -280,7 +285,9 @@ def _property(target: property, options: Options) -> property:
 
 def _class(target: type, options: Options) -> type:
     for name, member in list(vars(target).items()):
-        own = isinstance(member, (FunctionType, classmethod, staticmethod, property, functools.cached_property))
+        own = isinstance(
+            member, (FunctionType, classmethod, staticmethod, property, functools.cached_property)
+        )
         if own and not (name.startswith("__") and name.endswith("__")):
             again = decorate(member, options)
             if again is not member:
@@ -337,7 +344,7 @@ def _forwarder(shape: Shape) -> Callable[[Callable[..., object], tuple[Any, ...]
 
 
 def expected(reason: str, *rules: str) -> Measure:
-    """Say that findings about what runs inside are wanted: `with expected("tenant loop, by design"):`.
+    """Say that findings about what runs inside a block are wanted, and why.
 
     Args:
         reason: Why; mandatory, shown wherever the finding is still counted.

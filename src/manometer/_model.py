@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = Literal["call", "db", "http", "cache", "queue", "template", "wait", "lock", "root", "expected", "other"]
+Kind = Literal[
+    "call", "db", "http", "cache", "queue", "template", "wait", "lock", "root", "expected", "other"
+]
 ProfileKind = Literal["request", "job", "task", "block", "process"]
 Operation = Literal["", "read", "write", "locking", "control"]
 
@@ -124,7 +126,9 @@ class FrameDetail:
 
     def __init__(self) -> None:
         self.min_ns = MISSING_NS  # the round-trip floor
-        self.lead_min_ns = MISSING_NS  # least time since the tapped call before: what the library and the loop need
+        self.lead_min_ns = (
+            MISSING_NS  # least time since the tapped call before: what the library and the loop need
+        )
         self.max_ns = 0
         self.first_started_ns = 0
         self.last_ended_ns = 0
@@ -181,7 +185,16 @@ class Frame:
     """
 
     __slots__ = (
-        "active", "callsite", "calls", "children", "detail", "errors", "mark_ns", "parent", "since_ns", "total_ns",
+        "active",
+        "calls",
+        "callsite",
+        "children",
+        "detail",
+        "errors",
+        "mark_ns",
+        "parent",
+        "since_ns",
+        "total_ns",
         "union_ns",
     )  # fmt: skip
 

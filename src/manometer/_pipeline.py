@@ -6,10 +6,10 @@ import threading
 import time
 from dataclasses import replace
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from . import _context, _guard, _limits, _rolling
-from ._expect import Expectations
+from ._expect import Expectations, is_like
 from ._finding import Finding, Report, Status
 from ._governor import Governor
 from ._history import History
@@ -21,20 +21,9 @@ if TYPE_CHECKING:
     from ._config import Config
     from ._model import Profile
 
-Judge = Callable[..., "tuple[Finding, ...]"] if TYPE_CHECKING else Any
 _TICK_S: Final = 1.0
 _STOP: Final = object()
 _STATISTICAL: Final = frozenset({"superlinear", "slowing-call", "growing-container", "slower-under-load"})
-
-
-class PipelineExporter(Protocol):
-    """An exporter that also wants to say how manometer is doing; every method is optional but export."""
-
-    def export(self, report: Report) -> None:
-        """Send one report."""
-
-    def shutdown(self) -> None:
-        """Release what it holds."""
 
 
 @final
@@ -53,7 +42,7 @@ class Pipeline:
     def __init__(
         self,
         config: Config,
-        judge: Judge,
+        judge: Callable[..., tuple[Finding, ...]],
         exporters: Iterable[tuple[str, Any]],
         extra: tuple[Any, ...] = (),
         sources: Callable[[], tuple[tuple[str, ...], dict[str, str]]] | None = None,
@@ -81,6 +70,7 @@ class Pipeline:
         self._started_ns = self._beat_ns = time.monotonic_ns()
         self._busy = False
         self.units = self.new = self.late = 0
+        self.not_judged: dict[str, str] = {}
 
     def put(self, profile: Profile) -> None:
         """Take a sealed profile; never blocks, never raises. A full queue drops it and counts.
@@ -127,14 +117,25 @@ class Pipeline:
         self.units += profile.kind != "process"
         self.late += profile.late
         profile.self_ns = self.governor.cost_of(profile)
+        profile.slow_ns = self._threshold(profile)
         for reason, count in profile.dropped.items():
             self.drops[reason] = self.drops.get(reason, 0) + count
         self.history.add(profile)
         found = self._judge(profile, self.history, self._config.disable, self._extra)
+        self.not_judged.update(profile.not_judged)  # bounded by the number of rules
         report = self._report(profile, [self.expectations.apply(finding, profile) for finding in found])
         for name, exporter in self._exporters:
             self._export(name, exporter, "export", report)
         return report
+
+    def _threshold(self, profile: Profile) -> int | None:
+        """Return the duration from which this route is slow, in nanoseconds; None for the general one."""
+        if profile.slow_ns is not None:
+            return profile.slow_ns
+        for pattern, slow_ms in self._config.routes:
+            if is_like(profile.name, pattern) or is_like(profile.route, pattern):
+                return int(slow_ms * 1e6)
+        return None
 
     def _report(self, profile: Profile, found: list[Finding]) -> Report:
         findings, speaking, held_back = [], set(), {}
@@ -174,26 +175,32 @@ class Pipeline:
         beat_ns = int(self._config.heartbeat_s * 1e9)
         if beat_ns and now_ns - self._beat_ns >= beat_ns:
             self.heartbeat("running")
+        for name, exporter in self._exporters:
+            self._export(name, exporter, "tick")
         for finding in self.ledger.resolved(now_ns):
             for name, exporter in self._exporters:
                 self._export(name, exporter, "resolved", finding)
 
-    def heartbeat(self, state: Any) -> None:
+    def heartbeat(self, state: Literal["start", "running", "stop"]) -> None:
         """Say how manometer is doing: the cure for "is it silent or blind?"."""
         self._beat_ns = time.monotonic_ns()
         status = self.status(state)
         self.new = 0
+        self.not_judged = {}
         for name, exporter in self._exporters:
             self._export(name, exporter, "heartbeat", status)
 
-    def status(self, state: Any = "running") -> Status:
+    def status(self, state: Literal["start", "running", "stop"] = "running") -> Status:
         """Return how manometer is doing since the start."""
         sources, missing = self._sources() if self._sources is not None else ((), {})
         dropped = dict(self.drops)
         for reason, count in _context.drops.items():
             dropped[reason] = dropped.get(reason, 0) + count
-        if self.ledger.suppressed:
-            dropped["lines"] = self.ledger.suppressed
+        dropped |= {
+            reason: count
+            for reason, count in (("lines", self.ledger.suppressed), ("findings", self.ledger.evicted))
+            if count
+        }
         governor = self.governor
         return Status(
             version=self._version,
@@ -208,6 +215,7 @@ class Pipeline:
             self_ms=(governor.host_ns + governor.background_ns) / 1e6,
             dropped=dropped,
             late=self.late,
+            not_judged=dict(self.not_judged),
             internal_errors=_guard.total(),
             unused_expected=tuple(self.expectations.unused()),
             state=state,

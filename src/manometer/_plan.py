@@ -90,7 +90,7 @@ def _position(name: object, parameters: tuple[str, ...], option: str) -> int:
         allowed = ", ".join(parameters) or "(none)"
         msg = f"measure: {option}={name!r} is not a parameter of the function; it has {allowed}"
         raise ValueError(msg)
-    return parameters.index(name)  # type: ignore[arg-type]
+    return parameters.index(name)
 
 
 def enter(frame: Frame, arguments: tuple[Any, ...]) -> int | None:
@@ -129,7 +129,9 @@ def leave(
         count(branch, frame, key, started_ns, duration_ns, result)
 
 
-def count(branch: Branch, frame: Frame, key: object, started_ns: int, duration_ns: int, result: object) -> None:
+def count(
+    branch: Branch, frame: Frame, key: object, started_ns: int, duration_ns: int, result: object
+) -> None:
     """Add one fingerprinted call of a measured function to its frame."""
     try:
         detail = frame.more()
@@ -148,7 +150,9 @@ def count(branch: Branch, frame: Frame, key: object, started_ns: int, duration_n
         _guard.failed("measure.key", error)
 
 
-def enter_async(branch: Branch, inner: Branch, frame: Frame, parent: Frame, arguments: tuple[Any, ...]) -> int | None:
+def enter_async(
+    branch: Branch, inner: Branch, frame: Frame, parent: Frame, arguments: tuple[Any, ...]
+) -> int | None:
     """Open a call that overlaps another one of its frame, recurses, or is watched.
 
     Marks *inner* as recursing where the frame is already open in the same chain of calls: its

@@ -60,7 +60,11 @@ def roll(branch: Branch, owner: Any) -> Branch:
     mine = _branches.get(owner)
     if mine is not branch:
         found = outside()
-        return found if found is not None else Branch(Frame(branch.base.callsite, None), owner, branch.profile, None)
+        return (
+            found
+            if found is not None
+            else Branch(Frame(branch.base.callsite, None), owner, branch.profile, None)
+        )
     if _branches.pop(owner, None) is branch:
         _deliver(branch, owner)
         _branches[owner] = branch

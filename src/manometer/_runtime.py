@@ -67,11 +67,8 @@ def start(
     if _running is not None:
         msg = "manometer is already on; call stop() first, or configure it in one place"
         raise RuntimeError(msg)
-    if config is not None and type(config) is not Config:
-        msg = f"start: config must be a manometer.Config, not {type(config).__name__}"
-        raise TypeError(msg)
     warnings: list[str] = []
-    config = config or Config.from_env(warn=warnings.append)
+    config = _checked(config) if config is not None else Config.from_env(warn=warnings.append)
     if config.enabled is False:
         return _nothing
     running = _assemble(config, tuple(detectors), tuple(exporters))
@@ -90,32 +87,40 @@ def start(
     return stop
 
 
+def _checked(config: object) -> Config:
+    if not isinstance(config, Config):
+        msg = f"start: config must be a manometer.Config, not {type(config).__name__}"
+        raise TypeError(msg)
+    return config
+
+
 def _nothing() -> None:
     pass
 
 
 def _assemble(config: Config, detectors: tuple[Any, ...], extra: tuple[Any, ...]) -> _Running:
-    from . import __version__
+    from ._version import version
     from .detectors import judge
 
-    exporters: list[tuple[str, Any]] = []
-    for name in config.exporters:
-        if not config.is_off(name):
-            exporters.append((name, _make_exporter(name, config)))
-    exporters += [(type(exporter).__name__, exporter) for exporter in extra]
+    names = dict.fromkeys(_exporter_of(name, config) for name in config.exporters if not config.is_off(name))
+    made = [(name, _make_exporter(name, config)) for name in names]
+    made += [(type(exporter).__name__, exporter) for exporter in extra]
     states: dict[str, tuple[str, str]] = {}
 
     def sources() -> tuple[tuple[str, ...], dict[str, str]]:
         active = tuple(sorted(name for name, (state, _) in states.items() if state == "active"))
         return active, {name: reason for name, (state, reason) in states.items() if state == "inactive"}
 
-    pipeline = Pipeline(config, judge, exporters, detectors, sources, __version__, os.getpid())
+    pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid())
     return _Running(config, pipeline, states=states)
 
 
+def _exporter_of(name: str, config: Config) -> str:
+    """Return the exporter that writes the log: a tree is the console's form."""
+    return "console" if name == "log" and config.log_format == "tree" else name
+
+
 def _make_exporter(name: str, config: Config) -> Any:
-    if name == "log" and config.log_format == "tree":
-        name = "console"
     module, attribute = _EXPORTERS[name]
     return getattr(import_module(f".exporters.{module}", __package__), attribute)(config)
 
@@ -242,4 +247,4 @@ def autostart() -> None:
         try:
             start()
         except Exception as error:
-            print(f"manometer could not start: {type(error).__name__}: {error}", file=sys.stderr)
+            sys.stderr.write(f"manometer could not start: {type(error).__name__}: {error}\n")

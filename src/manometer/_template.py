@@ -101,7 +101,9 @@ def shape_of(function: Callable[..., Any]) -> Shape:
         end += 1
     if code.co_flags & _VARKEYWORDS:
         varkeywords = names[end]
-    shape = Shape(kind_of(code), names[:only], names[only:at], varargs, names[at : at + keywords], varkeywords)
+    shape = Shape(
+        kind_of(code), names[:only], names[only:at], varargs, names[at : at + keywords], varkeywords
+    )
     if any(name in _RESERVED or not name.isidentifier() for name in shape.parameters):
         return _ANY._replace(kind=shape.kind)
     return shape

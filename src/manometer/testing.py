@@ -83,9 +83,7 @@ class record:  # noqa: N801 - used like a function: `with record() as recorded:`
         self._findings = tuple(self._expect.apply(item, profile) for item in found)
 
     def _enter(self, cpu: bool) -> record:
-        self._opened = open_profile(
-            self._name, self._kind, cpu=cpu, policy=self._policy, to=self._take
-        )
+        self._opened = open_profile(self._name, self._kind, cpu=cpu, policy=self._policy, to=self._take)
         return self
 
     def _leave(self, kind: type[BaseException] | None) -> None:

@@ -46,6 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _version() -> str:
-    from manometer import __version__
+    from manometer._version import version
 
-    return f"manometer {__version__}"
+    return f"manometer {version()}"

@@ -24,8 +24,12 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("-m", dest="module", action="store_true", help="PROGRAM is the name of a module")
-    parser.add_argument("program", metavar="PROGRAM", help="a .py file, a folder with __main__.py, or a command")
-    parser.add_argument("arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="handed to the program")
+    parser.add_argument(
+        "program", metavar="PROGRAM", help="a .py file, a folder with __main__.py, or a command"
+    )
+    parser.add_argument(
+        "arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="handed to the program"
+    )
     parser.set_defaults(function=run)
 
 
@@ -49,11 +53,10 @@ def run(options: argparse.Namespace) -> int:
         runpy.run_path(program, run_name="__main__")
         return 0
     command = shutil.which(program)
-    if command is None:
-        print(f"manometer run: there is no command {program} on the PATH", file=sys.stderr)
-        return 2
-    os.execve(command, [program, *arguments], child_environment(_SITE))
-    return 0
+    if command is not None:
+        os.execve(command, [program, *arguments], child_environment(_SITE))
+    print(f"manometer run: there is no command {program} on the PATH", file=sys.stderr)
+    return 2
 
 
 def _begin(argv: list[str], folder: str) -> None:

@@ -8,6 +8,7 @@ Expected: NO finding.  current_plan() is called n times with the same argument, 
 identity map (one SELECT on plans per request) and by a per-request memo; the n - 1 repeats cost a few
 microseconds each and together well under 5 % of the request.  Caching works here; nothing is to be gained.
 """
+
 from functools import cached_property
 
 from sqlalchemy import ForeignKey, create_engine, insert, select

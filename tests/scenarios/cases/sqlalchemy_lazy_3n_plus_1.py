@@ -8,6 +8,7 @@ Expected finding: N+1 (three of them, "3N+1"): inside request(), the lazy SELECT
 trace_metadata and assessments each run n times, one row id per call; statements = 3n + 1.
 Suggest: load the three collections together with the page (selectinload / one IN query each).
 """
+
 from sqlalchemy import ForeignKey, create_engine, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import StaticPool
@@ -67,8 +68,10 @@ def setup(rows: int):
     with engine.begin() as conn:
         conn.execute(insert(Trace), [{"id": i, "name": f"trace-{i}"} for i in range(1, rows + 1)])
         for model in (TraceTag, TraceMetadata, Assessment):
-            conn.execute(insert(model), [{"trace_id": i, "key": f"k{k}", "value": "v"}
-                                         for i in range(1, rows + 1) for k in range(3)])
+            conn.execute(
+                insert(model),
+                [{"trace_id": i, "key": f"k{k}", "value": "v"} for i in range(1, rows + 1) for k in range(3)],
+            )
     return engine
 
 

@@ -7,6 +7,7 @@ Unit of work: request().  Size n: rows rendered.
 Expected finding: duplicate query: current_user() runs SELECT ... FROM users WHERE id = ? n times in one request with the SAME
 parameter and the same result (session.get() finds nothing in the identity map, as the object was collected).
 """
+
 from sqlalchemy import ForeignKey, create_engine, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
