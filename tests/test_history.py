@@ -140,7 +140,7 @@ def test_callsites_of_a_route_are_bounded() -> None:
         unit.call(Callsite(name=f"{at}", kind="db", template=f"{at}"))
     history.add(unit.close())
 
-    assert history.evicted == 5
+    assert history.dropped == 5
 
 
 def test_callsites_of_all_routes_are_bounded() -> None:

@@ -44,7 +44,7 @@ def judge(
         extra: Further detectors; they see all calls and claim none.
 
     Background thread, or the thread that closes a profile in tests. Never raises for a detector's
-    failure. Cost: about 2 us a frame.
+    failure. Cost: about 1 us a frame and 10 us a callsite of a tap, 50 us a finding.
     """
     return _judge.run(DEFAULT, profile, history, disabled, extra)
 

@@ -55,6 +55,8 @@ def repeats_of(uses_by_key: Iterable[Sequence[KeyUse]]) -> Repeats:
 
 
 def _of_one(uses: Sequence[KeyUse]) -> Repeats | None:
+    if len(uses) == 1 and not uses[0].repeats:
+        return None
     in_order = sorted((use for use in uses if use.calls), key=lambda use: use.last_ended_ns)
     repeats = sum(use.repeats for use in in_order)
     repeat_ns = sum(use.repeat_ns for use in in_order)

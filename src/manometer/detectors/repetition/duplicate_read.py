@@ -37,7 +37,7 @@ def duplicate_read(
     alike: dict[tuple[object, ...], list[Group]] = {}
     for group in claims.groups(RULE, _KINDS):
         site = group.callsite
-        if site.operation not in ("", "read") or _is_volatile(group):
+        if site.operation not in ("", "read"):
             continue
         if not group.known and group.calls > 1:
             claims.skip(RULE, "the arguments of some calls could not be read")
@@ -45,7 +45,7 @@ def duplicate_read(
         alike.setdefault(same, []).append(group)
     for groups in alike.values():
         found = repeats_of(_uses(groups))
-        if enough(found, profile.policy):
+        if enough(found, profile.policy) and not _is_volatile(groups[0]):
             yield _say(claims, groups, found)
 
 
