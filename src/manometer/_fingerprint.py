@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
-from manometer._limits import MAX_VALUES_PER_READ
+from ._limits import MAX_VALUES_PER_READ
 
 _KEY: Final = secrets.token_hex(16)
 MAX_ITEMS: Final = 64

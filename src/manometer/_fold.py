@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from manometer._limits import MAX_NAME
-from manometer._tokens import (
+from typing import Final
+
+from ._limits import MAX_NAME
+from ._tokens import (
     AFTER_TABLE,
     CLAUSES,
     CONSTANTS,
     HIDE_NAME,
     HIDING,
+    MAX_TOKENS,
     NAME_AFTER,
     NAME_AFTER_PROOF,
     OPERATORS,
     PROOF_AFTER,
     QUERY_CLAUSES,
-    TOKEN,
     UNARY_AFTER,
     VERBS,
     WORDS,
     Token,
     plain,
+    tokens_of,
 )
+
+_MAX_ITEM: Final = 64
+"""Tokens of one list item that is compared with its neighbour."""
 
 
 class Segment:
@@ -65,6 +71,7 @@ class Folded:
 
     __slots__ = (
         "_at", "_before", "_hidden", "_level", "_proven", "_segment", "_skip", "_stack", "_tokens",
+        "complete",
         "ended", "in_list", "out", "readable", "segments", "volatile",
     )  # fmt: skip
 
@@ -72,7 +79,7 @@ class Folded:
         self.out: list[str] = []
         self.in_list = 0
         self.readable = True
-        self.ended = False  # the rest was open or ambiguous, and not read
+        self.ended = False  # the rest was open or ambiguous, and not shown
         self.volatile = False
         self._segment = Segment()
         self.segments = [self._segment]
@@ -83,7 +90,8 @@ class Folded:
         self._proven: bool | None = None
         self._at = 0
         # Stripped, so that the leading \s* of a token always finds a character after it and never walks back.
-        self._tokens: list[Token] = TOKEN.findall(text.strip())
+        self._tokens: list[Token] = tokens_of(text.strip())
+        self.complete = len(self._tokens) <= MAX_TOKENS
         self._run()
         while self._stack:
             self._end_level()
@@ -362,11 +370,15 @@ class Folded:
                 del out[parent.row_end :]
 
     def _end_item(self, level: _Level) -> None:
-        item = self.out[level.start :]
-        if item:
+        out, start = self.out, level.start
+        if len(out) > start:
             level.items += 1
+        if len(out) - start > _MAX_ITEM:  # else a hundred open brackets would each compare all that follows
+            level.last = None
+            return
+        item = out[start:]
         if item == level.last:
-            del self.out[level.start - 1 :]
+            del out[start - 1 :]
         else:
             level.last = item
 

@@ -8,10 +8,11 @@ Such a text is read no further: the remainder counts as a literal. Less shape, n
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from typing import Final
 
-from manometer._limits import MAX_NAME
+from ._limits import MAX_NAME
 
 # Linear by construction: every alternative starts where the last one ended and consumes; inside an alternative the
 # repeated parts begin with disjoint characters, so a failing one is walked once forward and once back; and an
@@ -281,6 +282,9 @@ AFTER_TABLE: Final = frozenset(
     ]
 )
 
+MAX_TOKENS: Final = 2_048
+"""Tokens read of one text: what is all punctuation has as many as it has characters."""
+
 Token = tuple[str, str, str, str, str, str, str, str, str, str]
 
 
@@ -294,3 +298,11 @@ def plain(quoted: str) -> str:
             part = "_" + part
         parts.append(part + "_" if part.upper() in WORDS else part[:MAX_NAME])
     return ".".join(parts)
+
+
+def tokens_of(text: str) -> list[Token]:
+    """The tokens of a text without spaces at its end: the first 2,048, and one more when there are more."""
+    if len(text) <= MAX_TOKENS:
+        return TOKEN.findall(text)
+    matches = itertools.islice(TOKEN.finditer(text), MAX_TOKENS + 1)  # slower a token, and stops
+    return [match.groups("") for match in matches]  # type: ignore[misc]
