@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 def batch_saving_ns(group: Group, needed: int = 1) -> tuple[int, int]:
     """Return what *needed* calls instead of all of them save, low and high bound in nanoseconds.
 
-    At least the round trips that fall away, each as short as the shortest call; at most all the
-    time covered but that of the calls that remain, each as long as the longest one. Calls that
-    overlapped already share their waiting, so the low bound never exceeds the high one.
+    At least the round trips that fall away, each as short as the shortest call, and half of what
+    the object layer needs around them (it still makes an object of each row); at most all the time
+    covered but that of the calls that remain, each as long as the longest one, and all of the
+    object layer's. Calls that overlapped already share their waiting, so the low bound never
+    exceeds the high one.
     """
+    fewer = max(0, group.calls - needed)
     high_ns = max(0, group.covered_ns - needed * group.max_ns)
-    return min(max(0, group.calls - needed) * group.min_ns, high_ns), high_ns
+    client_ns = group.client_ns(fewer)
+    return min(fewer * group.min_ns, high_ns) + client_ns // 2, high_ns + client_ns
 
 
 def is_material(policy: Policy, saving_ns: int, repeats: int, share: float) -> bool:
@@ -88,7 +92,8 @@ def speak(
     """
     claims.take(group)
     profile = claims.profile
-    share = min(1.0, cost_ns / profile.duration_ns) if profile.duration_ns > 0 else 0.0
+    whole_ns = claims.whole_ns
+    share = min(1.0, cost_ns / whole_ns) if whole_ns > 0 else 0.0
     expected = group.reason(rule) or profile.expected.get(rule) or profile.expected.get("*", "")
     quiet = only_info or bool(expected) or not is_material(profile.policy, saving_ns[0], repeats, share)
     return Finding(

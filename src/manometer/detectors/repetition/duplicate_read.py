@@ -68,6 +68,8 @@ def _say(claims: Claims, groups: list[Group], found: Repeats) -> Finding:
     for group in groups:
         claims.take(group)
     cost_ns = min(found.repeat_ns, sum(group.covered_ns for group in groups))
+    client_ns = first.client_ns(found.repeats)
+    cost_ns += client_ns
     evidence: dict[str, int | float | str] = {
         "calls": sum(group.calls for group in groups),
         "repeats": found.repeats,
@@ -87,7 +89,7 @@ def _say(claims: Claims, groups: list[Group], found: Repeats) -> Finding:
         confidence="confirmed" if found.equal >= found.repeats else "likely",
         repeats=found.repeats,
         cost_ns=cost_ns,
-        saving_ns=(cost_ns, cost_ns),
+        saving_ns=(cost_ns - client_ns // 2, cost_ns),
         advice=_advice.read_once(first.callsite, len(groups)),
         evidence=evidence,
     )

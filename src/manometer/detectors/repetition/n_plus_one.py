@@ -60,6 +60,8 @@ def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Findin
     elif origin.source is not None or follows:
         confidence = "confirmed"
     evidence: dict[str, int | float | str] = dict(origin.facts)
+    if group.client_ns(1):
+        evidence["client_ns"] = group.client_ns(1)
     if fit is not None and (bounded or follows):
         evidence |= {"profiles_compared": fit[2], "calls_per_source_row": round(fit[1], 2)}
     if bounded:
@@ -70,7 +72,7 @@ def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Findin
         RULE,
         confidence=confidence,
         repeats=group.calls,
-        cost_ns=group.covered_ns,
+        cost_ns=group.covered_ns + group.client_ns(group.calls - 1),
         saving_ns=batch_saving_ns(group),
         advice=_advice.batch_reads(group, origin.source) if group.known else _advice.check_repeats(),
         evidence=evidence,

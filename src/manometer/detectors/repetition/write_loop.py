@@ -35,7 +35,7 @@ def write_loop(profile: Profile, _history: HistoryView, claims: Claims | None = 
             RULE,
             confidence="likely" if group.known else "possible",
             repeats=group.calls,
-            cost_ns=group.covered_ns,
+            cost_ns=group.covered_ns + group.client_ns(group.calls - 1),
             saving_ns=batch_saving_ns(group),
             advice=_advice.batch_writes(group.callsite),
             evidence={},
