@@ -155,7 +155,7 @@ def callsite(
     Beyond `MAX_CALLSITES` all further ones of a kind are one, named "(other)", and counted.
     Application threads; 0.3 us once known.
     """
-    key: tuple[Any, ...] = (kind, system, target, template, place)
+    key: tuple[Any, ...] = (kind, system, target, template, place, library)
     found = _callsites.get(key)
     if found is None:
         if len(_callsites) >= _limits.MAX_CALLSITES:

@@ -107,7 +107,7 @@ TABLE = """
 label       recordings   n-plus-one warning/info   chunk-too-small warning/info   others   silent
 positive            41                      40/0                            0/0        0        1
 negative            70                       0/0                            5/0        0       65
-suppressed           2                       1/1                            0/0        0        0
+suppressed           2                       2/0                            0/0        0        0
 unclear              1                       0/0                            0/0        0        1
 """
 
