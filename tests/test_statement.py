@@ -257,8 +257,14 @@ def test_every_token_is_read_once(text: str) -> None:
         "q'[",
         "a.",
         "- ",
-    ]
-    + ["1e", ":", "%(", "a;", ",", "#>", "a "],
+        "1e",
+        ":",
+        "%(",
+        "a;",
+        ",",
+        "#>",
+        "a ",
+    ],
 )
 def test_work_grows_in_step_with_the_text(unit: str) -> None:
     """Calls of functions, Python's and C's, for twice the text: what time would say, without its noise."""
