@@ -166,6 +166,8 @@ def callsite(
                 return found
             name, template, place = "(other)", "", NOWHERE
         file, line, function = place
+        if file and not file.startswith("<"):
+            file = os.path.abspath(file)  # a script started by its relative name keeps its finding ids
         found = _callsites[key] = Callsite(
             name=name[: _limits.MAX_NAME],
             function=function,
