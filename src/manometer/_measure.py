@@ -197,8 +197,6 @@ def _block_callsite(options: Options, caller: Any) -> Callsite:
 
 
 @overload
-def measure(target: _F, /) -> _F: ...
-@overload
 def measure(
     name: str | None = ...,
     /,
@@ -209,6 +207,8 @@ def measure(
     kind: Kind = ...,
     expect: str | Mapping[str, str] | None = ...,
 ) -> Measure: ...
+@overload
+def measure(target: _F, /) -> _F: ...
 def measure(
     target: Any = None,
     /,

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 def version() -> str:
     """Return the version; `0+unknown` where the package is not installed. 2 ms the first time."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
+    from importlib.metadata import PackageNotFoundError, version as installed
 
     try:
         return installed("manometer")
