@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["tests.servers"]
+
 # A developer's own settings must not decide whether a test passes. Before the first import of manometer.
 for _variable in [name for name in os.environ if name == "MANOMETER" or name.startswith("MANOMETER_")]:
     del os.environ[_variable]
