@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
-from ._context import HOT, Branch, new_frame
+from ._context import HOT, Branch, drops, new_frame
 from ._model import OPEN_CALL, Exemplar, KeyUse, Read
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ def end(
     Application threads; 1-2 us.
     """
     frame, profile = call.frame, call.branch.profile
+    if profile.sealed:
+        drops["late"] = drops.get("late", 0) + 1  # the background thread reads it by now
+        return
     ended_ns = ended_ns or HOT["clock_"]()
     duration_ns = max(0, ended_ns - call.started_ns)
     frame.active -= OPEN_CALL
@@ -91,14 +94,15 @@ def end(
     frame.total_ns += duration_ns
     detail = frame.more()
     branch = call.branch
-    if branch.ended_ns:
-        detail.lead_min_ns = min(detail.lead_min_ns, max(0, call.started_ns - branch.ended_ns))
+    if branch.ended_ns and call.started_ns - branch.ended_ns < detail.lead_min_ns:
+        detail.lead_min_ns = max(0, call.started_ns - branch.ended_ns)
     branch.ended_ns = ended_ns
     detail.peak_in_flight = detail.peak_in_flight or 1
     if not detail.first_started_ns:
         detail.first_started_ns = call.started_ns
         detail.write_epoch_first = call.write_epoch
-    detail.last_ended_ns = max(detail.last_ended_ns, ended_ns)
+    if ended_ns > detail.last_ended_ns:
+        detail.last_ended_ns = ended_ns
     detail.write_epoch_last = call.write_epoch
     _add_duration(detail, call.started_ns, ended_ns, error)
     if error:
@@ -119,8 +123,8 @@ def end(
 
 def _add_duration(detail: FrameDetail, started_ns: int, ended_ns: int, error: str) -> None:
     duration_ns = ended_ns - started_ns
-    if not error:
-        detail.min_ns = min(detail.min_ns, duration_ns)
+    if duration_ns < detail.min_ns and not error:
+        detail.min_ns = duration_ns
     if duration_ns > detail.max_ns:
         detail.max_ns = duration_ns
         if duration_ns > HOT["limit_"] or error:
