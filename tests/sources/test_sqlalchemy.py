@@ -164,7 +164,7 @@ def test_neither_user_nor_password_is_in_the_target() -> None:
     engine = sa.create_engine("sqlite://", future=True)
     engine.url = sa.engine.make_url("postgresql://bob:canary@db.example:5433/shop?key=canary")
 
-    assert _describe(engine) == ("sqlite", "shop@db.example:5433")
+    assert (_describe(engine).system, _describe(engine).target) == ("sqlite", "shop@db.example:5433")
 
 
 def test_error_is_counted_and_passes_untouched(engine: Engine) -> None:

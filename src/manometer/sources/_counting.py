@@ -52,39 +52,41 @@ class CountingCursor:
         if not rows.is_timed():
             row = self._manometer_cursor.fetchone()
             if row is None:
-                rows.one(None, 0)
+                rows.finish()
             else:
-                rows.skip()
+                rows.count += 1
             return row
         started_ns = HOT["clock_"]()
         row = self._manometer_cursor.fetchone()
-        rows.one(row, HOT["clock_"]() - started_ns)
+        rows.one(row, started_ns, HOT["clock_"]())
         return row
 
     def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
         """Fetch some rows and count them."""
         started_ns = HOT["clock_"]()
         found = self._manometer_cursor.fetchmany(*args, **kwargs)
-        self._manometer_rows.many(found, HOT["clock_"]() - started_ns, last=False)
+        self._manometer_rows.many(found, started_ns, HOT["clock_"](), last=False)
         return found
 
     def fetchall(self) -> Any:
         """Fetch all further rows and count them."""
         started_ns = HOT["clock_"]()
         found = self._manometer_cursor.fetchall()
-        self._manometer_rows.many(found, HOT["clock_"]() - started_ns, last=True)
+        self._manometer_rows.many(found, started_ns, HOT["clock_"](), last=True)
         return found
 
     def __iter__(self) -> Iterator[Any]:
         rows = self._manometer_rows
         for row in self._manometer_cursor:
-            rows.one(row, 0)
+            now_ns = HOT["clock_"]()
+            rows.one(row, now_ns, now_ns)
             yield row
-        rows.one(None, 0)
+        rows.finish()
 
     def __next__(self) -> Any:
+        started_ns = HOT["clock_"]()
         row = next(self._manometer_cursor)
-        self._manometer_rows.one(row, 0)
+        self._manometer_rows.one(row, started_ns, HOT["clock_"]())
         return row
 
     def __enter__(self) -> Any:

@@ -10,7 +10,7 @@ from .. import _guard
 from .._context import HOT
 from ._counting import CountingCursor
 from ._patch import Unsupported, nothing
-from ._query import Query, begin_query, branch, end_query, fail_query
+from ._query import Origin, Query, begin_query, branch, end_query, fail_query
 from ._rows import Rows
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 _POINT: Final = "sources.sqlalchemy"
 _RUNNING: Final = "_manometer_query"
+_ORIGIN: Final = "_manometer_origin"
 _TRANSACTION: Final = "_manometer_transaction"
+_OWN_FRAMES: Final = 6
+"""`begin_query` up to the function of SQLAlchemy's that dispatches the event, and one more of its own."""
 _SYSTEMS: Final = {
     "mssql": "microsoft.sql_server",
     "oracle": "oracle.db",
@@ -27,7 +30,7 @@ _SYSTEMS: Final = {
 """Dialects that OpenTelemetry calls otherwise."""
 
 _numbers: Final = count(1)
-_targets: WeakKeyDictionary[Any, tuple[str, str]] = WeakKeyDictionary()
+_origins: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
 _version = ""
 _installed = False
 
@@ -100,18 +103,19 @@ def _ended(connection: Any) -> None:
 
 def _begin(connection: Any, text: Any, parameters: Any, context: Any, many: bool) -> None:
     on = branch()
-    if on is None or context is None or on.profile.sealed or _guard.is_off(_POINT):
+    if on is None or context is None or (_guard.counts and _guard.is_off(_POINT)):
         return
     if context.execution_options.get("skip_user_error_events"):
         return  # a dialect's own probe: its failure would never be told
-    engine = connection.engine
-    system, target = _targets.get(engine) or _describe(engine)
-    query = begin_query(on, text, system=system, target=target, library="sqlalchemy", version=_version)
+    origin = getattr(connection, _ORIGIN, None)
+    if origin is None:
+        origin = _origins.get(connection.engine) or _describe(connection.engine)
+        setattr(connection, _ORIGIN, origin)
+    query = begin_query(on, text, origin, _OWN_FRAMES)
     if query is None:
         return
     query.call.frame.more().transaction = getattr(connection, _TRANSACTION, 0)
-    if not connection.dialect.is_async:
-        # An async driver works elsewhere, while other tasks go on with this branch: nothing to cover.
+    if origin.covers:
         query.cover(on)
     # Not asked for again at the end: SQLAlchemy 2.0 gives all sets of a batched INSERT to each batch there.
     query.parameters = parameters
@@ -154,7 +158,7 @@ def _take(context: Any) -> Query | None:
     return query
 
 
-def _describe(engine: Any) -> tuple[str, str]:
+def _describe(engine: Any) -> Origin:
     """Return what an engine talks to: the product, and `database@host` without user or password."""
     name, url = engine.dialect.name, engine.url
     database = url.database if type(url.database) is str else ""
@@ -163,6 +167,9 @@ def _describe(engine: Any) -> tuple[str, str]:
         host = f"{host}:{url.port}"
     # A file name may be a URI, and its query may hold a key.
     database = database.partition("?")[0]
-    found = (_SYSTEMS.get(name, name), f"{database}@{host}" if host else database)
-    _targets[engine] = found
+    target = f"{database}@{host}" if host else database
+    # An async driver works elsewhere, while other tasks go on with this branch: nothing to cover.
+    covers = not engine.dialect.is_async
+    found = Origin(_SYSTEMS.get(name, name), target, "sqlalchemy", _version, covers=covers)
+    _origins[engine] = found
     return found

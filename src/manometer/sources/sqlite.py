@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from .. import _guard
 from .._context import HOT
 from ._patch import patch
-from ._query import Query, begin_query, branch, end_query, fail_query
+from ._query import Origin, Query, begin_query, branch, end_query, fail_query
 from ._rows import Rows
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _POINT: Final = "sources.sqlite3"
 _TAP: Final = "_manometer_tap"
 _FACTORY_AT: Final = 5
 """Place of `factory` among the positional arguments of `sqlite3.connect`."""
+_OWN_FRAMES: Final = 5
+"""`begin_query` up to the `execute` of the tap."""
 
 # Bound once: the classes below stand right above these in every method resolution order.
 _execute: Final = sqlite3.Cursor.execute
@@ -55,13 +57,13 @@ class _TappedCursor(sqlite3.Cursor):
         if not rows.is_timed():
             row = _fetchone(self)
             if row is None:
-                rows.one(None, 0)
+                rows.finish()
             else:
-                rows.skip()
+                rows.count += 1
             return row
         started_ns = HOT["clock_"]()
         row = _fetchone(self)
-        rows.one(row, HOT["clock_"]() - started_ns)
+        rows.one(row, started_ns, HOT["clock_"]())
         return row
 
     def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
@@ -70,7 +72,7 @@ class _TappedCursor(sqlite3.Cursor):
             return _fetchmany(self, *args, **kwargs)
         started_ns = HOT["clock_"]()
         found = _fetchmany(self, *args, **kwargs)
-        rows.many(found, HOT["clock_"]() - started_ns, last=False)
+        rows.many(found, started_ns, HOT["clock_"](), last=False)
         return found
 
     def fetchall(self) -> Any:
@@ -79,7 +81,7 @@ class _TappedCursor(sqlite3.Cursor):
             return _fetchall(self)
         started_ns = HOT["clock_"]()
         found = _fetchall(self)
-        rows.many(found, HOT["clock_"]() - started_ns, last=True)
+        rows.many(found, started_ns, HOT["clock_"](), last=True)
         return found
 
     def __next__(self) -> Any:
@@ -91,12 +93,13 @@ class _TappedCursor(sqlite3.Cursor):
         try:
             row = _next(self)
         except StopIteration:
-            rows.one(None, 0)
+            now_ns = HOT["clock_"]()
+            rows.one(None, now_ns, now_ns)
             raise
         if timed:
-            rows.one(row, HOT["clock_"]() - started_ns)
+            rows.one(row, started_ns, HOT["clock_"]())
         else:
-            rows.skip()
+            rows.count += 1
         return row
 
     def close(self) -> None:
@@ -111,7 +114,7 @@ class _TappedCursor(sqlite3.Cursor):
 class _TappedConnection(sqlite3.Connection):
     """Stands between `sqlite3.Connection` and the application's own connection class, if it has one."""
 
-    _manometer_target = ""
+    _manometer_origin = Origin("sqlite", "", "sqlite3", sqlite3.sqlite_version)
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         if not args and not kwargs:
@@ -201,17 +204,12 @@ def _run(cursor: Any, function: Callable[..., Any], args: tuple[Any, ...]) -> An
 def _begin(cursor: Any, args: tuple[Any, ...]) -> Query | None:
     _finish(cursor)
     on = branch()
-    if on is None or on.covered or not args or on.profile.sealed or _guard.is_off(_POINT):
+    if on is None or on.covered or not args or (_guard.counts and _guard.is_off(_POINT)):
         return None
-    return begin_query(
-        on,
-        args[0],
-        system="sqlite",
-        target=getattr(cursor.connection, "_manometer_target", ""),
-        library="sqlite3",
-        version=sqlite3.sqlite_version,
-        needs_place=True,
-    )
+    connection = cursor.connection
+    if not isinstance(connection, _TappedConnection):
+        return None
+    return begin_query(on, args[0], connection._manometer_origin, _OWN_FRAMES, needs_place=True)
 
 
 def _end(cursor: Any, query: Query, parameters: Any, many: bool, ended_ns: int) -> None:
@@ -239,8 +237,9 @@ def _connect(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs:
 def _describe(connection: _TappedConnection, database: Any) -> None:
     if isinstance(database, PurePath) and type(database).__module__.startswith("pathlib"):
         database = str(database)
-    # The query of a URI may hold a key.
-    connection._manometer_target = database.partition("?")[0] if type(database) is str else ""
+    if type(database) is str:
+        target = database.partition("?")[0]  # the query of a URI may hold a key
+        connection._manometer_origin = Origin("sqlite", target, "sqlite3", sqlite3.sqlite_version)
 
 
 def _with_tap(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
