@@ -9,6 +9,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from . import _limits
+from ._real import original
 from ._model import ACTIVE_WATCHED, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 absent = False
 """`MANOMETER=0`: `measure` returns the function itself."""
 
-_thread_ident: Final = get_ident  # of the real thread, bound before anybody patches it
+_thread_ident: Final = original("_thread", "get_ident")  # of the real thread, also under gevent
 _ROOT: Final = Callsite(name="(root)", kind="root")
 _OTHER: Final[dict[str, Callsite]] = {}
 OUTSIDE: Final = Callsite(name="(late)", kind="other")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from . import _context, _guard, _limits, _rolling
+from . import _context, _guard, _limits, _real, _rolling
 from ._expect import Expectations, is_like
 from ._finding import Finding, Report, Status
 from ._governor import Governor
@@ -17,6 +17,7 @@ from ._ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from queue import SimpleQueue
 
     from ._config import Config
     from ._model import Profile
@@ -64,8 +65,9 @@ class Pipeline:
         self._begin()
 
     def _begin(self) -> None:
-        self._queue: SimpleQueue[Any] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        # The interpreter's own: gevent's would wake greenlets, and this one is read by a real thread.
+        self._queue: SimpleQueue[Any] = _real.original("queue", "SimpleQueue")()
+        self._thread: threading.Thread | _real.Thread | None = None
         self._stopping = False
         self._started_ns = self._beat_ns = time.monotonic_ns()
         self._busy = False
@@ -87,7 +89,11 @@ class Pipeline:
 
     def start_thread(self) -> None:
         """Start the daemon thread; at the interpreter's end, where none can start, go on without."""
-        thread = threading.Thread(target=self._run, name="manometer", daemon=True)
+        thread: threading.Thread | _real.Thread
+        if _real.is_patched():
+            thread = _real.Thread(self._run)
+        else:
+            thread = threading.Thread(target=self._run, name="manometer", daemon=True)
         self._thread = thread
         try:
             thread.start()
