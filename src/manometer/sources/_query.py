@@ -9,10 +9,12 @@ from .._calls import begin, end
 from .._context import HOT, fork, variable
 from .._fingerprint import key_of, values_of
 from .._limits import MAX_KEYS_PER_FRAME
-from .._site import NOWHERE, above, callsite as make_callsite, nearest, place_of, quick
+from .._site import NOWHERE, above, callsite as make_callsite, nearest, place_of, quick, read_place
 from .._statement import statement
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from .._calls import Call
     from .._context import Branch
     from .._model import Callsite, Operation, Place
@@ -114,19 +116,26 @@ def begin_query(on: Branch, text: Any, origin: Origin, skip: int, needs_place: b
             return None
         callsite = _make(known, origin, NOWHERE)
     else:
-        code, line = frame.f_code, frame.f_lineno
-        # By identity: hashing a code object takes longer than all of this. The entry keeps them alive.
-        key = (id(code), line, id(known), id(origin))
-        entry = quick.get(key)
-        if entry is None:
-            if len(quick) >= _MAX_QUICK:
-                quick.clear()
-            entry = quick[key] = (_make(known, origin, place_of(frame)), code, known, origin)
-        callsite = entry[0]
+        callsite = _find(frame, known, origin)
         seen = on.frame.children.get(callsite)
         if seen is None or seen.calls < _CHAINS:
             callers = above(frame, greenlet)
     return Query(begin(on, callsite), known, callers, text)
+
+
+def _find(frame: FrameType, known: Statement, origin: Origin) -> Callsite:
+    code, line = frame.f_code, frame.f_lineno
+    # By identity: hashing a code object takes longer than all of this. The entry keeps them alive.
+    key = (id(code), line, id(known), id(origin))
+    entry = quick.get(key)
+    if entry is None:
+        place = read_place(frame)
+        if place is not None:
+            return _make(known, origin, place)  # one code object stands for many places
+        if len(quick) >= _MAX_QUICK:
+            quick.clear()
+        entry = quick[key] = (_make(known, origin, place_of(frame)), code, known, origin)
+    return entry[0]
 
 
 def _make(known: Statement, origin: Origin, place: Place) -> Callsite:
