@@ -36,4 +36,6 @@ def no_leaks() -> Iterator[None]:
         leaks.append("a current profile")
     if leaks and manometer is not None:
         manometer.stop()
+        manometer._context.variable.set(None)
+        manometer._context.live.clear()
     assert not leaks, f"left behind: {', '.join(leaks)}"

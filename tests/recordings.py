@@ -85,7 +85,7 @@ def replay(
         sets = int(re.sub(r"\D", "", str(attributes.get("db.operation.batch.size", "0"))))  # "<many 2>"
         end_query(query, None if sets else attributes["db.query.parameters"], bool(sets), last_ns, sets)
         if (rows := attributes.get("x.rows")) is not None:
-            Rows(query.call).many([tuple(row) for row in rows], 0, True)
+            Rows(query.call).many([tuple(row) for row in rows], last_ns, last_ns, True)
     close_profile(opened)
     (profile,) = done
     profile.duration_ns = last_ns - began_ns
