@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .._calls import begin, end
@@ -67,10 +68,31 @@ class Origin:
 
 
 @final
+class _Cover:
+    """Whether the call it stands for is still in progress: a task may have copied the context meanwhile."""
+
+    __slots__ = ("active",)
+
+    def __init__(self) -> None:
+        self.active = True
+
+
+_covering: Final[ContextVar[_Cover | None]] = ContextVar("manometer_covering", default=None)
+
+
+def is_covered(on: Branch) -> bool:
+    """Tell whether a tap above describes the call that a tap below just met; 40 ns."""
+    if on.covered:
+        return True
+    cover = _covering.get()
+    return cover is not None and cover.active
+
+
+@final
 class Query:
     """A statement in execution."""
 
-    __slots__ = ("_before", "_covers", "call", "callers", "many", "parameters", "statement", "text")
+    __slots__ = ("_before", "_cover", "_covers", "call", "callers", "many", "parameters", "statement", "text")
 
     def __init__(self, call: Call, known: Statement, callers: tuple[Place, ...], text: Any) -> None:
         self.call = call
@@ -80,20 +102,49 @@ class Query:
         self.parameters: Any = ()
         self.many = False
         self._covers: Branch | None = None
-        self._before = False
+        self._cover: _Cover | None = None
+        self._before: Any = False
 
     def cover(self, on: Branch) -> None:
         """Silence the taps below on *on* until `uncover`: the driver's call is this one."""
         self._covers, self._before = on, on.covered
         on.covered = True
 
+    def cover_task(self) -> None:
+        """Silence the taps below in this task only: others go on with the same branch. 0.5 us."""
+        self._before = _covering.get()
+        self._cover = _Cover()
+        _covering.set(self._cover)
+
     def uncover(self) -> None:
         """Put back what was before."""
         if self._covers is not None:
             self._covers.covered = self._before
+        elif self._cover is not None:
+            self._cover.active = False
+            if _covering.get() is self._cover:
+                _covering.set(self._before)
 
 
-def begin_query(on: Branch, text: Any, origin: Origin, skip: int, needs_place: bool = False) -> Query | None:
+def spot(skip: int) -> Place | None:
+    """Remember the application's line on this stack, for a coroutine that another stack may run; 1 us.
+
+    Args:
+        skip: Stack frames, this one included, that are surely not the application's.
+    """
+    frame, _ = nearest(skip)
+    return None if frame is None else place_of(frame)
+
+
+def begin_query(
+    on: Branch,
+    text: Any,
+    origin: Origin,
+    skip: int,
+    needs_place: bool = False,
+    asked: Place | None = None,
+    known: Statement | None = None,
+) -> Query | None:
     """Open the call for a statement, or return None for what is no query (transactions, settings, pings).
 
     Args:
@@ -103,18 +154,21 @@ def begin_query(on: Branch, text: Any, origin: Origin, skip: int, needs_place: b
         skip: Stack frames, this one included, that are surely not the application's.
         needs_place: Outside a unit of work, leave out what no line of the application asks for: a
             library's own use of the database.
+        asked: Who asked, where no frame of the application is on this stack.
+        known: What the text says, where it is no SQL.
 
     Application threads; 3-6 us, most of it the walk up to the application's frame.
     """
-    known = statement(text)
+    if known is None:
+        known = statement(text)
     if known.operation == "control":
         return None
     frame, greenlet = nearest(skip)
     callers: tuple[Place, ...] = ()
     if frame is None:
-        if needs_place and on.profile.kind == "process":
+        if asked is None and needs_place and on.profile.kind == "process":
             return None
-        callsite = _make(known, origin, NOWHERE)
+        callsite = _make(known, origin, asked or NOWHERE)
     else:
         callsite = _find(frame, known, origin)
         seen = on.frame.children.get(callsite)

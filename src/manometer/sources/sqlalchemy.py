@@ -117,6 +117,8 @@ def _begin(connection: Any, text: Any, parameters: Any, context: Any, many: bool
     query.call.frame.more().transaction = getattr(connection, _TRANSACTION, 0)
     if origin.covers:
         query.cover(on)
+    else:
+        query.cover_task()
     # Not asked for again at the end: SQLAlchemy 2.0 gives all sets of a batched INSERT to each batch there.
     query.parameters = parameters
     query.many = many
@@ -168,7 +170,7 @@ def _describe(engine: Any) -> Origin:
     # A file name may be a URI, and its query may hold a key.
     database = database.partition("?")[0]
     target = f"{database}@{host}" if host else database
-    # An async driver works elsewhere, while other tasks go on with this branch: nothing to cover.
+    # An async driver works while other tasks go on with this branch: covered in its own task only.
     covers = not engine.dialect.is_async
     found = Origin(_SYSTEMS.get(name, name), target, "sqlalchemy", _version, covers=covers)
     _origins[engine] = found
