@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
-from . import _context
+from . import _context, _guard
 from ._context import OpenProfile, close_profile, open_profile, restore, variable
-from ._model import JOB, PRODUCTION, Policy, Profile
+from ._model import JOB, PRODUCTION, Policy, Profile, name_of
 from ._template import kind_of
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F")
 KINDS: Final = ("request", "job", "task", "block")
+_POINT: Final = "profile"
 
 
 @final
@@ -53,7 +54,12 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
         self._open: list[OpenProfile] = []
 
     def _enter(self, cpu: bool) -> Profile | None:
-        opened = open_profile(self._name, self._kind, cpu=cpu, policy=self._policy)
+        try:
+            opened = open_profile(self._name, self._kind, cpu=cpu, policy=self._policy)
+        except Exception as error:
+            _guard.failed(_POINT, error)
+            opened = OpenProfile(None, _context.MUTED)
+            opened.previous = variable.get()
         self._open.append(opened)
         return opened.profile
 
@@ -65,28 +71,30 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
                 break
         else:
             return
-        close_profile(opened, error.__name__ if error is not None else "")
-        restore(opened)
+        try:
+            close_profile(opened, name_of(error) if error is not None else "")
+        finally:
+            restore(opened)
 
     def __enter__(self) -> Profile | None:
         """Open the unit in the current context."""
-        return self._enter(cpu=True)
+        return _guard.call(_POINT, self._enter, True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Seal it; an exception is its outcome and passes untouched."""
-        self._leave(kind)
+        _guard.call(_POINT, self._leave, kind)
 
     async def __aenter__(self) -> Profile | None:
         """Open the unit in the current context."""
-        return self._enter(cpu=False)
+        return _guard.call(_POINT, self._enter, False)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Seal it; an exception is its outcome and passes untouched."""
-        self._leave(kind)
+        _guard.call(_POINT, self._leave, kind)
 
     def __call__(self, function: _F) -> _F:
         """Run every call of *function* (sync or async) as a unit of its own.

@@ -8,8 +8,8 @@ from random import random
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from . import _limits
-from ._real import original
+from . import _cpu, _guard, _limits
+from ._cpu import ThreadCpu
 from ._model import ACTIVE_WATCHED, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 absent = False
 """`MANOMETER=0`: `measure` returns the function itself."""
 
-_thread_ident: Final = original("_thread", "get_ident")  # of the real thread, also under gevent
 _ROOT: Final = Callsite(name="(root)", kind="root")
 _OTHER: Final[dict[str, Callsite]] = {}
 OUTSIDE: Final = Callsite(name="(late)", kind="other")
@@ -73,8 +72,6 @@ variable: Final[ContextVar[Branch | Literal[False] | None]] = ContextVar("manome
 
 live: Final[dict[int, Profile]] = {}
 """Profiles in flight by identity; atomic operations only."""
-_cpu_of_thread: Final[dict[int, int]] = {}
-"""Real thread, with the profiles in flight on it: CPU time is only true when there was one."""
 
 sample = 1.0
 max_frames = _limits.MAX_FRAMES
@@ -181,6 +178,16 @@ def _late(branch: Branch, owner: Any) -> Branch:
     return late
 
 
+def _no_frame(_: Branch, __: Frame, callsite: Callsite) -> Frame:
+    """Return a frame outside the tree, where none could be made in it."""
+    return Frame(callsite, None)
+
+
+def _no_branch(branch: Branch, *_: Any) -> Branch:
+    """Return a branch outside the tree, where the right one could not be had."""
+    return Branch(Frame(branch.base.callsite, None), HOT["ident_"](), branch.profile, None)
+
+
 drops: Final[dict[str, int]] = {}
 """What the process dropped, by reason; profiles carry their own."""
 
@@ -191,8 +198,8 @@ HOT: Final[dict[str, Any]] = {
     "set_": variable.set,
     "ident_": get_ident,
     "clock_": time.perf_counter_ns,
-    "new_": new_frame,
-    "fork_": fork,
+    "new_": _guard.shield("context.frame", new_frame, _no_frame),
+    "fork_": _guard.shield("context.branch", fork, _no_branch),
     "outside_": no_outside,
     "roll_": no_roll,
     "idle_": True,
@@ -246,15 +253,13 @@ def current() -> Branch | None:
 class OpenProfile:
     """A profile in progress: what `open_profile` gives and `close_profile` takes."""
 
-    __slots__ = ("branch", "cpu_ns", "previous", "profile", "shared", "sink", "thread")
+    __slots__ = ("branch", "cpu", "previous", "profile", "sink")
 
     def __init__(self, profile: Profile | None, branch: Branch | Literal[False]) -> None:
         self.profile = profile
         self.branch = branch
         self.previous: Branch | Literal[False] | None = None
-        self.cpu_ns = -1
-        self.thread = 0
-        self.shared = False
+        self.cpu: ThreadCpu | None = None
         self.sink: Callable[[Profile], None] | None = None
 
 
@@ -304,21 +309,28 @@ def open_profile(
     opened = OpenProfile(profile, branch)
     opened.sink = to
     opened.previous = variable.get()
-    live[id(profile)] = profile
-    branch.opened.add(branch)
-    if cpu:
-        opened.thread = _thread_ident()
-        on_thread = _cpu_of_thread.get(opened.thread, 0)
-        opened.shared = on_thread > 0
-        _cpu_of_thread[opened.thread] = on_thread + 1
-        opened.cpu_ns = time.thread_time_ns()
-    variable.set(branch)
+    try:
+        live[id(profile)] = profile
+        branch.opened.add(branch)
+        if cpu:
+            opened.cpu = ThreadCpu()
+        variable.set(branch)
+    except BaseException:
+        live.pop(id(profile), None)
+        if opened.cpu is not None:
+            opened.cpu.end()
+        restore(opened)
+        raise
     return opened
 
 
 def restore(opened: OpenProfile) -> None:
-    """Put back what was current before, unless somebody else is current here by now."""
-    if variable.get() is opened.branch:
+    """Put back what was current before, unless somebody else is current here by now.
+
+    A block inside that was left by force (a KeyboardInterrupt at its very end) is left with the profile.
+    """
+    current = variable.get()
+    if current is opened.branch or (current and current.profile is opened.profile):
         variable.set(opened.previous)
 
 
@@ -334,25 +346,14 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
     profile, branch = opened.profile, opened.branch
     if profile is None or branch is MUTED or profile.sealed:
         return
-    if opened.thread:
-        _account_cpu(opened, profile)
+    if opened.cpu is not None:
+        profile.cpu_ns = opened.cpu.end()
     profile.concurrency = len(live)
     live.pop(id(profile), None)
     seal(profile, branch.opened, error)
     deliver = opened.sink or sink
     if deliver is not None:
         deliver(profile)
-
-
-def _account_cpu(opened: OpenProfile, profile: Profile) -> None:
-    thread = opened.thread
-    left = _cpu_of_thread.get(thread, 1) - 1
-    if left > 0:
-        _cpu_of_thread[thread] = left
-    else:
-        _cpu_of_thread.pop(thread, None)
-    if thread == _thread_ident() and not opened.shared and left == 0:
-        profile.cpu_ns = time.thread_time_ns() - opened.cpu_ns
 
 
 def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
@@ -395,5 +396,5 @@ def after_fork() -> None:
     for profile in list(live.values()):
         profile.sealed = True
     live.clear()
-    _cpu_of_thread.clear()
+    _cpu.after_fork()
     drops.clear()

@@ -7,7 +7,7 @@ import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final, overload
 
-from . import _context, _limits
+from . import _context, _guard, _limits
 from ._context import HOT, Branch, variable
 from ._model import OPEN_CALL, Callsite
 from ._plan import NOTHING, Plan, fail, slow
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _F = TypeVar("_F")
 _KINDS: Final = ("call", "db", "http", "cache", "queue", "template", "lock")
 _LRU: Final = type(functools.lru_cache(lambda: None))
+_POINT: Final = "measure.block"
 
 
 @final
@@ -112,23 +113,34 @@ class Measure:
         started_ns = inner.since_ns = HOT["clock_"]()
         active = frame.active
         frame.active = active + OPEN_CALL
-        if active or branch.again:
-            HOT["enter_async_"](branch, inner, frame, parent, ())
-        else:
-            frame.since_ns = started_ns
-        inner.opened.add(inner)
-        variable.set(inner)
+        try:
+            if active or branch.again:
+                HOT["enter_async_"](branch, inner, frame, parent, ())
+            else:
+                frame.since_ns = started_ns
+            inner.opened.add(inner)
+            variable.set(inner)
+        except BaseException:
+            _take_back(inner, branch)
+            raise
         return inner
 
-    def __enter__(self) -> Measure:
-        """Open the block in the current context."""
-        self._enter(sys._getframe(1))
-        return self
+    def _open(self, caller: Any) -> None:
+        """Enter; whatever goes wrong, the context is as it was before."""
+        if _guard.is_off(_POINT):
+            return
+        before = variable.get()
+        try:
+            self._enter(caller)
+        except BaseException as error:
+            inner = variable.get()
+            if inner and inner is not before and inner.outer and inner.base.callsite is self._callsite:
+                _take_back(inner, inner.outer)
+            if not isinstance(error, Exception):
+                raise
+            _guard.failed(_POINT, error)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the block; an exception is counted and passes untouched."""
+    def _exit(self, error: BaseException | None) -> None:
         inner = variable.get()
         for _ in range(_limits.MAX_RECURSION_WALK):
             if not inner or inner.base.callsite is self._callsite:
@@ -137,9 +149,20 @@ class Measure:
         if inner and self._callsite is not None and inner.base.callsite is self._callsite:
             _leave(inner, error)
 
+    def __enter__(self) -> Measure:
+        """Open the block in the current context."""
+        _guard.call(_POINT, self._open, sys._getframe(1))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the block; an exception is counted and passes untouched."""
+        _guard.call(_POINT, self._exit, error)
+
     async def __aenter__(self) -> Measure:
         """Open the block in the current context."""
-        self._enter(sys._getframe(1))
+        _guard.call(_POINT, self._open, sys._getframe(1))
         return self
 
     async def __aexit__(
@@ -149,12 +172,20 @@ class Measure:
         self.__exit__(kind, error, traceback)
 
 
+def _take_back(inner: Branch, outer: Branch | None) -> None:
+    """Undo what entering a block moved, in an order that an exception in between does not harm."""
+    inner.base.active -= OPEN_CALL
+    try:
+        inner.opened.discard(inner)
+    finally:
+        if variable.get() is not outer:
+            variable.set(outer)
+
+
 def _leave(inner: Branch, error: BaseException | None) -> None:
+    frame = inner.base
+    _take_back(inner, inner.outer)
     ended_ns = HOT["clock_"]()
-    frame, outer = inner.base, inner.outer
-    inner.opened.discard(inner)
-    variable.set(outer)
-    frame.active -= OPEN_CALL
     if inner.owner is None:
         inner.profile.late += 1
         return

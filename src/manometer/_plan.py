@@ -8,7 +8,7 @@ from . import _guard, _limits
 from ._calls import count_result, count_use, find_key
 from ._context import HOT
 from ._fingerprint import key_of
-from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Exemplar, Frame
+from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Exemplar, Frame, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,14 +185,14 @@ def _is_open(branch: Branch | None, frame: Frame) -> bool:
 def fail(frame: Frame, error: BaseException) -> None:
     """Count how a call ended other than by returning: cancelled and closed are no errors."""
     kind = type(error)
-    name = kind.__name__
+    name = name_of(kind)
     detail = frame.more()
     if kind is GeneratorExit or name == "CancelledError":
         detail.cancelled += 1
     else:
         frame.errors += 1
     outcomes = detail.outcomes
-    if type(name) is str and (name in outcomes or len(outcomes) < _limits.MAX_OUTCOMES):
+    if name in outcomes or len(outcomes) < _limits.MAX_OUTCOMES:
         outcomes[name] = outcomes.get(name, 0) + 1
 
 
@@ -234,14 +234,18 @@ def late(branch: Branch) -> None:
     branch.profile.late += 1
 
 
+def _nothing(*_: object) -> None:
+    """Stand in for what failed or is switched off."""
+
+
 HOT.update(
-    enter_=enter,
-    leave_=leave,
-    enter_async_=enter_async,
-    count_=count,
-    fail_=fail,
-    slow_=slow,
-    late_=late,
-    items_=items,
+    enter_=_guard.shield("measure.enter", enter, _nothing),
+    leave_=_guard.shield("measure.leave", leave, _nothing),
+    enter_async_=_guard.shield("measure.enter", enter_async, _nothing),
+    count_=_guard.shield("measure.count", count, _nothing),
+    fail_=_guard.shield("measure.fail", fail, _nothing),
+    slow_=_guard.shield("measure.slow", slow, _nothing),
+    late_=_guard.shield("measure.late", late, _nothing),
+    items_=_guard.shield("measure.items", items, _nothing),
     nothing_=NOTHING,
 )

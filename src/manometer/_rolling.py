@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _context, _limits
+from . import _context, _guard, _limits
 from ._context import HOT, Branch
 from ._merge import snapshot
 from ._model import Frame
@@ -20,7 +20,7 @@ _GRACE_NS: Final = 1_000_000_000
 
 def install() -> None:
     """Send calls outside any unit of work to the rolling profile from now on."""
-    HOT["outside_"] = outside
+    HOT["outside_"] = _outside
     HOT["roll_"] = roll
 
 
@@ -137,6 +137,9 @@ def flush() -> None:
         _context.seal(profile, branch.opened)
         _send(profile)
     _due_ns.clear()
+
+
+_outside: Final = _guard.shield("context.outside", outside, _context.no_outside)
 
 
 def after_fork() -> None:

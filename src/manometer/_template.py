@@ -109,6 +109,8 @@ def shape_of(function: Callable[..., Any]) -> Shape:
     return shape
 
 
+# What a call moved is moved back first, on lines that call nothing: there no KeyboardInterrupt can arrive,
+# and no call can fail at the end of the stack.
 _SYNC: Final = """
 def make_(fn_, site_):
     def w({declaration}):
@@ -135,10 +137,8 @@ def make_(fn_, site_):
                 except RecursionError: n_.errors += 1
                 raise
             finally:
+                s_.frame = p_; n_.active = a_; n_.calls += 1
                 d_ = clock_() - t_
-                s_.frame = p_
-                n_.active = a_
-                n_.calls += 1
                 try: leave_(s_, n_, a_, k_, t_, d_, r_)
                 except RecursionError: pass
         t_ = clock_()
@@ -151,10 +151,8 @@ def make_(fn_, site_):
             except RecursionError: n_.errors += 1
             raise
         finally:
+            s_.frame = p_; n_.active = 0; n_.calls += 1
             d_ = clock_() - t_
-            s_.frame = p_
-            n_.active = 0
-            n_.calls += 1
             n_.total_ns = m_ = n_.total_ns + d_
             if m_ > n_.mark_ns:
                 try: slow_(n_, t_, d_)
@@ -192,18 +190,25 @@ def make_(fn_, site_):
             except RecursionError: n_.errors += 1
             raise
         finally:
+            n_.active = c_ = n_.active - 4
+            try: o_.discard(b_)
+            finally:
+                try:
+                    if get_() is b_: set_(s_)
+                except BaseException:
+                    if get_() is b_: set_(s_)
+                    raise
             m_ = clock_()
             d_ = m_ - t_
-            if get_() is b_: set_(s_)
-            o_.discard(b_)
-            n_.active = c_ = n_.active - 4
-            if b_.owner is None: late_(b_)
-            else:
-                n_.calls += 1
-                if not b_.again: n_.total_ns += d_
-                if c_ < 4: n_.union_ns += m_ - n_.since_ns
-                if a_ & 2: count_(b_, n_, k_, t_, d_, r_)
-                if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
+            try:
+                if b_.owner is None: late_(b_)
+                else:
+                    n_.calls += 1
+                    if not b_.again: n_.total_ns += d_
+                    if c_ < 4: n_.union_ns += m_ - n_.since_ns
+                    if a_ & 2: count_(b_, n_, k_, t_, d_, r_)
+                    if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
+            except RecursionError: pass
     return w
 """
 
@@ -237,22 +242,23 @@ def make_(fn_, site_):
                         except RecursionError: n_.errors += 1
                         raise
                     finally:
+                        s_.frame = p_; n_.active = a_
+                        if q_ is None: q_ = n_; n_.calls += 1
                         d_ = clock_() - t_
-                        s_.frame = p_
-                        n_.active = a_
                         if not a_ & 1: n_.total_ns += d_
-                        if q_ is None:
-                            q_ = n_
-                            n_.calls += 1
                         if n_.total_ns > n_.mark_ns:
                             try: slow_(n_, t_, d_)
                             except RecursionError: pass
             except StopIteration as e_:
-                if q_ is not None: items_(q_, i_)
+                if q_ is not None:
+                    try: items_(q_, i_)
+                    except RecursionError: pass
                 return e_.value
             except BaseException:
                 v_ = None  # or the exception and this frame would hold each other
-                if q_ is not None: items_(q_, i_)
+                if q_ is not None:
+                    try: items_(q_, i_)
+                    except RecursionError: pass
                 raise
             i_ += 1
             try: v_ = yield v_
@@ -298,25 +304,34 @@ def make_(fn_, site_):
                         except RecursionError: n_.errors += 1
                         raise
                     finally:
+                        n_.active = c_ = n_.active - 4
+                        try: o_.discard(b_)
+                        finally:
+                            try:
+                                if get_() is b_: set_(s_)
+                            except BaseException:
+                                if get_() is b_: set_(s_)
+                                raise
                         m_ = clock_()
                         d_ = m_ - t_
-                        if get_() is b_: set_(s_)
-                        o_.discard(b_)
-                        n_.active = c_ = n_.active - 4
-                        if b_.owner is None: late_(b_)
-                        else:
-                            if not b_.again: n_.total_ns += d_
-                            if c_ < 4: n_.union_ns += m_ - n_.since_ns
-                            if q_ is None:
-                                q_ = n_
-                                n_.calls += 1
-                            if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
+                        try:
+                            if b_.owner is None: late_(b_)
+                            else:
+                                if not b_.again: n_.total_ns += d_
+                                if c_ < 4: n_.union_ns += m_ - n_.since_ns
+                                if q_ is None: q_ = n_; n_.calls += 1
+                                if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
+                        except RecursionError: pass
             except StopAsyncIteration:
-                if q_ is not None: items_(q_, i_)
+                if q_ is not None:
+                    try: items_(q_, i_)
+                    except RecursionError: pass
                 return
             except BaseException:
                 v_ = None  # or the exception and this frame would hold each other
-                if q_ is not None: items_(q_, i_)
+                if q_ is not None:
+                    try: items_(q_, i_)
+                    except RecursionError: pass
                 raise
             i_ += 1
             try: v_ = yield v_
