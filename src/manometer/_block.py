@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 from . import _context, _guard
 from ._context import OpenProfile, close_profile, open_profile, restore, variable
-from ._model import JOB, PRODUCTION, Policy, Profile, name_of
+from ._guard import name_of
+from ._model import JOB, PRODUCTION, Policy, Profile
 from ._template import kind_of
 
 if TYPE_CHECKING:

@@ -179,12 +179,10 @@ def _late(branch: Branch, owner: Any) -> Branch:
 
 
 def _no_frame(_: Branch, __: Frame, callsite: Callsite) -> Frame:
-    """Return a frame outside the tree, where none could be made in it."""
-    return Frame(callsite, None)
+    return Frame(callsite, None)  # outside the tree
 
 
 def _no_branch(branch: Branch, *_: Any) -> Branch:
-    """Return a branch outside the tree, where the right one could not be had."""
     return Branch(Frame(branch.base.callsite, None), HOT["ident_"](), branch.profile, None)
 
 
@@ -262,6 +260,10 @@ class OpenProfile:
         self.cpu: ThreadCpu | None = None
         self.sink: Callable[[Profile], None] | None = None
 
+    def end_cpu(self) -> int:
+        cpu, self.cpu = self.cpu, None
+        return -1 if cpu is None else cpu.end()
+
 
 def make_profile(name: str, kind: ProfileKind) -> Profile:
     """Return a profile that starts now, with its root frame."""
@@ -317,8 +319,7 @@ def open_profile(
         variable.set(branch)
     except BaseException:
         live.pop(id(profile), None)
-        if opened.cpu is not None:
-            opened.cpu.end()
+        opened.end_cpu()
         restore(opened)
         raise
     return opened
@@ -344,10 +345,12 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
     Application threads; takes no lock: merging costs 1 us a forked frame.
     """
     profile, branch = opened.profile, opened.branch
-    if profile is None or branch is MUTED or profile.sealed:
+    if profile is None or branch is MUTED:
         return
-    if opened.cpu is not None:
-        profile.cpu_ns = opened.cpu.end()
+    cpu_ns = opened.end_cpu()  # also where `disable` has sealed it
+    if profile.sealed:
+        return
+    profile.cpu_ns = cpu_ns
     profile.concurrency = len(live)
     live.pop(id(profile), None)
     seal(profile, branch.opened, error)
@@ -366,20 +369,15 @@ def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
         branch.owner = None  # late calls find it closed
     for branch in opened:
         if branch.forks:
+            from ._merge import merge_children  # only where threads met a branch of another
+
             for forked in list(branch.forks.values()):
-                merge(branch.base, forked.base, profile)
+                profile.late += merge_children(branch.base, forked.base)
     branches.clear()
     profile.duration_ns = max(0, HOT["clock_"]() - profile.started_ns)
     root = profile.root
     root.total_ns = root.union_ns = profile.duration_ns
     root.errors = 0 if profile.outcome == "ok" else 1
-
-
-def merge(into: Frame, other: Frame, profile: Profile) -> None:
-    """Add what a private subtree counted to the tree it belongs to."""
-    from ._merge import merge_children  # only where threads met a branch of another
-
-    profile.late += merge_children(into, other)
 
 
 def _evict() -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("manometer")
 _T = TypeVar("_T")
 
+name_of: Final[Callable[[type], str]] = type.__dict__["__name__"].__get__
+"""The name of a type, without asking its metaclass, which is the application's: `name_of(type(error))`."""
+
 counts: Final[dict[str, int]] = {}
 """Failures by point since the start of the process."""
 _said_ns: Final[dict[str, int]] = {}

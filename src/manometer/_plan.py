@@ -8,7 +8,8 @@ from . import _guard, _limits
 from ._calls import count_result, count_use, find_key
 from ._context import HOT
 from ._fingerprint import key_of
-from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Exemplar, Frame, name_of
+from ._guard import name_of
+from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Exemplar, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
