@@ -178,10 +178,6 @@ def _late(branch: Branch, owner: Any) -> Branch:
     return late
 
 
-def _no_frame(_: Branch, __: Frame, callsite: Callsite) -> Frame:
-    return Frame(callsite, None)  # outside the tree
-
-
 def _no_branch(branch: Branch, *_: Any) -> Branch:
     return Branch(Frame(branch.base.callsite, None), HOT["ident_"](), branch.profile, None)
 
@@ -196,7 +192,7 @@ HOT: Final[dict[str, Any]] = {
     "set_": variable.set,
     "ident_": get_ident,
     "clock_": time.perf_counter_ns,
-    "new_": _guard.shield("context.frame", new_frame, _no_frame),
+    "new_": _guard.shield("context.frame", new_frame, lambda _b, _p, site: Frame(site, None)),
     "fork_": _guard.shield("context.branch", fork, _no_branch),
     "outside_": no_outside,
     "roll_": no_roll,
@@ -369,15 +365,20 @@ def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
         branch.owner = None  # late calls find it closed
     for branch in opened:
         if branch.forks:
-            from ._merge import merge_children  # only where threads met a branch of another
-
             for forked in list(branch.forks.values()):
-                profile.late += merge_children(branch.base, forked.base)
+                merge(branch.base, forked.base, profile)
     branches.clear()
     profile.duration_ns = max(0, HOT["clock_"]() - profile.started_ns)
     root = profile.root
     root.total_ns = root.union_ns = profile.duration_ns
     root.errors = 0 if profile.outcome == "ok" else 1
+
+
+def merge(into: Frame, other: Frame, profile: Profile) -> None:
+    """Add what a private subtree counted to the tree it belongs to."""
+    from ._merge import merge_children  # only where threads met a branch of another
+
+    profile.late += merge_children(into, other)
 
 
 def _evict() -> None:
