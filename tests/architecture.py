@@ -16,7 +16,7 @@ LAYERS = (
     {"_model", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
     {
         "_context", "_merge", "_rolling", "_calls", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
-        "_live", "_ledger", "_expect", "_site",
+        "_live", "_ledger", "_expect", "_site", "_forks",
     },
     {"_measure", "_template", "_plan", "_block", "_pipeline", "_governor"},
     {"sources", "probes", "detectors", "exporters"},

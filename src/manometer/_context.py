@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from . import _cpu, _guard, _limits
 from ._cpu import ThreadCpu
+from ._forks import forks_of
 from ._model import ACTIVE_WATCHED, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
 
 if TYPE_CHECKING:
@@ -363,10 +364,9 @@ def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
     opened = list(branches)
     for branch in opened:
         branch.owner = None  # late calls find it closed
-    for branch in opened:
-        if branch.forks:
-            for forked in list(branch.forks.values()):
-                merge(branch.base, forked.base, profile)
+    for fork in forks_of(opened):
+        if fork.outer is not None:
+            merge(fork.outer.base, fork.base, profile)
     branches.clear()
     profile.duration_ns = max(0, HOT["clock_"]() - profile.started_ns)
     root = profile.root
