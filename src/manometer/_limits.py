@@ -28,6 +28,8 @@ MAX_STACK_WALK: Final = 64
 """Python frames looked at to find the application's call site."""
 MAX_RECURSION_WALK: Final = 64
 """Open frames looked at to find the one a recursive call folds into."""
+PART_S: Final = 60.0
+"""Age at which what a request that lasts (WebSocket, stream) has recorded is sealed and handed on."""
 
 # The process.
 MAX_CALLSITES: Final = 2_000

@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 
 
 SOURCES: Final[dict[str, Entry]] = {
+    "asgi": Entry("manometer.sources.asgi", "asgi", "ASGISource"),
     "flask": Entry("flask", "flask", "FlaskSource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),

@@ -1,10 +1,10 @@
-"""The unit of work of one WSGI request, from its call to the last byte of its body."""
+"""The unit of work of one request, from its call to the last byte of its body."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
-from .. import _guard, _limits
+from .. import _context, _guard, _limits
 from .._context import HOT, close_profile, open_profile, restore, variable
 from ._route import UNMATCHED, is_excluded, method_of, templated, trace_id_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .._model import Profile
 
 MARKER: Final = "manometer.request"
-"""Key of the WSGI environ under which the request in progress stands: nobody measures it twice."""
+"""Key of the WSGI environ or ASGI scope under which the request in progress stands: nobody measures it twice."""
 ROUTE: Final = "manometer.route"
 """Key of the WSGI environ under which an application may say which route it matched."""
 _POINT: Final = "sources.wsgi"
@@ -25,11 +25,30 @@ def _discard(_: Profile) -> None:
     """Take a profile that turned out to be of an excluded route."""
 
 
+def _blameless(profile: Profile) -> None:
+    """Take a profile that ended early through nobody's fault."""
+    profile.root.errors = 0
+    if _context.sink is not None:
+        _context.sink(profile)
+
+
 @final
 class Request:
-    """A request in progress. Holds nothing of the host's."""
+    """A request in progress. Holds nothing of the host's.
 
-    __slots__ = ("done", "error", "framework", "method", "opened", "path", "route", "script", "status")
+    Attributes:
+        script: Raw path of the mount, which the template of a route does not contain.
+        mount: Template of the mounts passed so far, where a framework tells; a route is below them.
+        route: Template of the matched route, `UNMATCHED`, or empty while nobody has said.
+        error: Type of an exception that was answered with a response.
+        outcome: How it ended early without anybody's fault (the client left); empty otherwise.
+        parts: Profiles that were handed on already, of a request that lasts.
+    """
+
+    __slots__ = (
+        "done", "error", "framework", "method", "mount", "opened", "outcome", "parts", "path", "route", "script",
+        "status",
+    )  # fmt: skip
 
     def __init__(self, method: str, script: str, path: str, framework: str, opened: OpenProfile) -> None:
         self.method = method
@@ -37,9 +56,12 @@ class Request:
         self.path = path
         self.framework = framework
         self.opened = opened
+        self.mount = ""
         self.route = ""
         self.status = ""
         self.error = ""
+        self.outcome = ""
+        self.parts = 0
         self.done = False
 
     def end(self, error: str = "") -> None:
@@ -53,6 +75,15 @@ class Request:
         profile = self.opened.profile
         if profile is None:
             return
+        self.describe(profile)
+        if self.outcome:
+            error = ""
+            profile.outcome = self.outcome
+            self.opened.sink = self.opened.sink or _blameless
+        close_profile(self.opened, error)
+
+    def describe(self, profile: Profile) -> None:
+        """Write into *profile* what is known of the request by now."""
         if self.route:
             route = self.route
             if self.script and route != UNMATCHED:
@@ -67,12 +98,11 @@ class Request:
         profile.route = route
         profile.status = self.status
         profile.framework = self.framework
-        close_profile(self.opened, error)
 
     def first_byte(self) -> None:
         """Note when the first byte of the body was there."""
         profile = self.opened.profile
-        if profile is not None and not profile.first_byte_ns:
+        if profile is not None and not profile.first_byte_ns and not self.parts:
             profile.first_byte_ns = max(1, HOT["clock_"]() - profile.started_ns)
 
 
