@@ -365,8 +365,7 @@ def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
     for branch in opened:
         branch.owner = None  # late calls find it closed
     for fork in forks_of(opened):
-        if fork.outer is not None:
-            merge(fork.outer.base, fork.base, profile)
+        merge(fork.outer.base, fork.base, profile)
     branches.clear()
     profile.duration_ns = max(0, HOT["clock_"]() - profile.started_ns)
     root = profile.root

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._context import Branch
 
-
-def forks_of(opened: Iterable[Branch]) -> list[Branch]:
+def forks_of(opened: Iterable[Any]) -> list[Any]:
     """Return the forks among the branches of a profile, the innermost first.
 
     A fork is known by itself and not by the branch that it was made of: that one may be closed, as
@@ -22,7 +20,7 @@ def forks_of(opened: Iterable[Branch]) -> list[Branch]:
     return sorted(forks, key=_depth, reverse=True) if len(forks) > 1 else forks
 
 
-def _depth(branch: Branch) -> int:
+def _depth(branch: Any) -> int:
     depth = 0
     outer = branch.outer
     while outer is not None:
