@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
 from ._context import HOT, Branch, drops, new_frame
+from ._course import FIRST, Course
 from ._model import OPEN_CALL, Exemplar, KeyUse, Read
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def end(
     if ended_ns > detail.last_ended_ns:
         detail.last_ended_ns = ended_ns
     detail.write_epoch_last = call.write_epoch
-    _add_duration(detail, call.started_ns, ended_ns, error)
+    _add_duration(frame.calls, detail, call.started_ns, ended_ns, error)
     if error:
         _add_error(frame, detail, error, cancelled)
     if batch:
@@ -121,8 +122,13 @@ def end(
         profile.write_epoch += 1
 
 
-def _add_duration(detail: FrameDetail, started_ns: int, ended_ns: int, error: str) -> None:
+def _add_duration(number: int, detail: FrameDetail, started_ns: int, ended_ns: int, error: str) -> None:
     duration_ns = ended_ns - started_ns
+    if number >= FIRST and not error:
+        course = detail.course
+        if course is None:
+            course = detail.course = Course()
+        course.add(number, duration_ns)
     if duration_ns < detail.min_ns and not error:
         detail.min_ns = duration_ns
     if duration_ns > detail.max_ns:
@@ -282,6 +288,8 @@ def add_rows(
     detail.rows_calls += 1
     detail.rows_sum += rows
     detail.rows_max = max(detail.rows_max, rows)
+    if detail.course is not None:
+        detail.course.add_rows(frame.calls, rows)
     if rows <= 1:
         detail.single_row_calls += 1
     if call.use is not None:

@@ -113,7 +113,9 @@ def new_frame(branch: Branch, parent: Frame, callsite: Callsite) -> Frame:
         return _folded(profile, callsite.kind)
     profile.frames += 1
     frame = Frame(callsite, parent)
-    if callsite.plan is not None and (callsite.plan.wanted or profile.policy.strict):
+    plan = callsite.plan
+    if plan is not None and (plan.wanted or plan.probed or profile.policy.strict):
+        plan.probed = False
         frame.active = ACTIVE_WATCHED
     _adopt(parent, callsite, frame)
     return frame

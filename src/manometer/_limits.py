@@ -46,6 +46,14 @@ MAX_COMMENTS: Final = 2_000
 MAX_HISTORY_SITES: Final = 4_000
 """Callsites of all routes together that the history knows; 0.7 kB each."""
 MAX_HISTORY_SITES_PER_ROUTE: Final = 400
+MAX_SIZES: Final = 64
+"""Sizes, about, that are told apart for one callsite (`_growth`)."""
+MAX_OBSERVATIONS_PER_SIZE: Final = 64
+"""Latest costs kept for each of them: 8 bytes each."""
+MAX_GROWTHS: Final = 256
+"""Callsites whose growth is followed; 12 kB each, 34 kB at most."""
+MAX_PAIRS_PER_FRAME: Final = 64
+"""Latest calls of one frame whose size and cost are handed on."""
 MAX_ROLLING_THREADS: Final = 1_024
 """Threads that may own a rolling profile."""
 ROLLING_S: Final = 60.0

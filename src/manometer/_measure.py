@@ -350,7 +350,7 @@ def _function(target: Any, options: Options) -> FunctionType:
         template=options.name or function if options.kind != "call" else "",
         slow_ns=options.slow_ns,
         expect=options.expect,
-        plan=Plan(shape.parameters, options.key, options.size, method, _forwarder(shape)),
+        plan=Plan(shape.parameters, options.key, options.size, method, _forwarder(shape), shape.kind),
     )
     wrapper = wrap(target, callsite, shape)
     if type(target) is _LRU:

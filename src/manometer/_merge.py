@@ -63,6 +63,9 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
     target.timeout = source.timeout or target.timeout
     target.holder = source.holder or target.holder
     target.first_values = target.first_values or source.first_values
+    target.course = target.course or source.course
+    if source.pairs:
+        target.pairs = [*(target.pairs or ()), *source.pairs][-_limits.MAX_PAIRS_PER_FRAME :]
     target.exemplars = (target.exemplars + source.exemplars)[: _limits.MAX_EXEMPLARS]
     for key, use in source.keys.items():
         _add_key(target, key, use)

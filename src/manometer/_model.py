@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ._course import Course
+
 Kind = Literal[
     "call", "db", "http", "cache", "queue", "template", "wait", "lock", "root", "expected", "other"
 ]
@@ -110,6 +112,10 @@ Place = tuple[str, int, str]
 """File, line and qualified function of one Python frame of the application."""
 
 
+Pair = tuple[int, int, int]
+"""Size of one call, its duration and its CPU time in nanoseconds; -1 where the CPU time was not taken."""
+
+
 class FrameDetail:
     """The part of a frame that only taps, keys and slow calls need; made on first use.
 
@@ -121,7 +127,7 @@ class FrameDetail:
         "exemplars", "first_started_ns", "first_values", "flow", "histogram", "holder", "keys", "keys_more",
         "last_ended_ns", "lead_min_ns", "max_ns", "min_ns", "outcomes", "peak_in_flight", "results", "rows_calls", "rows_max",
         "rows_sum", "single_row_calls", "timeout", "timeout_ns", "transaction", "unkeyed", "wait_ns",
-        "write_epoch_first", "write_epoch_last",
+        "write_epoch_first", "write_epoch_last", "course", "pairs",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -151,16 +157,16 @@ class FrameDetail:
         self.bytes_sum = 0
         self.bytes_max = 0
         self.batch_sum = 0  # values in IN lists, or parameter sets of executemany
-        self.batch_max = 0
-        self.batch_min = 0
-        self.write_epoch_first = 0
-        self.write_epoch_last = 0
+        self.batch_max = self.batch_min = 0
+        self.write_epoch_first = self.write_epoch_last = 0
         self.transaction = 0  # number of the transaction the last call ran in; 0 when none
         self.timeout: str = ""  # "", "set", "none": what the calls said
         self.timeout_ns = 0
         self.exemplars: list[Exemplar] = []
         self.callers: dict[tuple[Place, ...], int] = {}  # innermost first, the callsite's own place left out
         self.first_values: tuple[int, ...] | None = None  # of the first call, until a second one differs
+        self.course: Course | None = None  # how the duration changes with the number of the call
+        self.pairs: list[Pair] | None = None  # size and cost of the latest calls that have a size
         self.flow: dict[Frame, int] = {}  # reading frame -> distinct arguments that it had returned
 
 

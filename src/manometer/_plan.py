@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from time import thread_time_ns
 from typing import TYPE_CHECKING, Any, Final, final
 
 from . import _guard, _limits
@@ -15,10 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._context import Branch
+    from ._model import FrameDetail
 
+Seen = Any
+"""What was seen of a call when it began: the key of its arguments (or None, or SKIPPED), or key, size and CPU clock."""
+SKIPPED: Final = object()
+"""Key of a call whose arguments were not worth looking at."""
 NOTHING: Final = object()
 """Result of a call that has none: it raised."""
-_LENGTHS: Final = frozenset({str, bytes, bytearray, list, tuple, dict, set, frozenset, range})
+_LENGTHS: Final = frozenset({str, bytes, bytearray, list, tuple, dict, set, frozenset, range, deque})
 WATCH_FROM: Final = 8
 """Calls of one frame after which its arguments are looked at without being asked."""
 _WATCH_MEAN_NS: Final = 20_000
@@ -35,9 +42,20 @@ class Plan:
         size: A name, or a function of the call's arguments; None for no size.
         method: The first parameter is the instance or class: it counts by identity.
         forward: Calls a function of the user's with the arguments of the call.
+        kind: Kind of the function, as `_template.kind_of` tells it.
+
+    Attributes:
+        sync: A call runs on one thread from its start to its end, so that CPU time can be taken.
+        wanted: Every call is looked at.
+        probed: The calls of the next frame are looked at: the history asks, and so does whoever takes it.
+        timed: Calls are long enough to take their CPU time, which costs 1 us; the history says so.
+        size_name: What the size is called for a reader; empty when there is none.
     """
 
-    __slots__ = ("_forward", "_key", "_size", "method", "parameters", "positions", "size_at", "wanted")
+    __slots__ = (
+        "_forward", "_has_key", "_key", "_size", "method", "parameters", "positions", "probed", "size_at", "size_name", "sync",
+        "timed", "wanted",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,7 +64,12 @@ class Plan:
         size: str | Callable[..., object] | None,
         method: bool,
         forward: Callable[[Callable[..., object], tuple[Any, ...]], object],
+        kind: str = "sync",
     ) -> None:
+        self.probed = self.timed = False
+        self.sync = kind == "sync"
+        self._has_key = key is not None
+        self.size_name = size if isinstance(size, str) else "size(...)" if size is not None else ""
         self.parameters = tuple(parameters)
         self.wanted = key is not None or size is not None
         self.method = method
@@ -72,6 +95,12 @@ class Plan:
             return key_of((id(arguments[0]), *arguments[1:]))
         return key_of(arguments)
 
+    def wants_key(self, frame: Frame, active: int) -> bool:
+        """Tell whether the next call's key is worth its 1-2 us: asked for, few calls, long ones, or recursion."""
+        if self._has_key or not self.size_name or frame.calls < WATCH_FROM or active & ACTIVE_OPEN:
+            return True
+        return frame.total_ns >= frame.calls * _WATCH_MEAN_NS
+
     def size(self, arguments: tuple[Any, ...]) -> int:
         """Return the size of a call's input; -1 when it has none that is safe to read."""
         if self._size is not None:
@@ -83,7 +112,18 @@ class Plan:
         kind = type(value)
         if kind is int:
             return value if value >= 0 else -1  # type: ignore[operator, return-value]
-        return len(value) if kind in _LENGTHS else -1  # type: ignore[arg-type]
+        return len(value) if kind in _LENGTHS or _has_plain_length(kind) else -1  # type: ignore[arg-type]
+
+
+def _has_plain_length(kind: type) -> bool:
+    """Whether a subclass of a built-in container kept its length: `defaultdict` did, a lazy query set has its own.
+
+    Only the classes' own dictionaries are read, so that nothing of the user's runs.
+    """
+    for base in type.__dict__["__mro__"].__get__(kind):
+        if "__len__" in type.__dict__["__dict__"].__get__(base):
+            return base in _LENGTHS
+    return False
 
 
 def _position(name: object, parameters: tuple[str, ...], option: str) -> int:
@@ -94,32 +134,36 @@ def _position(name: object, parameters: tuple[str, ...], option: str) -> int:
     return parameters.index(name)
 
 
-def enter(frame: Frame, arguments: tuple[Any, ...]) -> int | None:
-    """Open a call on a frame that is watched or already open; returns the key of the arguments."""
+def enter(frame: Frame, arguments: tuple[Any, ...]) -> Seen:
+    """Open a call on a frame that is watched or already open; returns what `leave` needs to know."""
     active = frame.active
     frame.active = active | ACTIVE_OPEN
     plan = frame.callsite.plan
     if not active & ACTIVE_WATCHED or plan is None:
         return None
-    return _look(frame, plan, arguments)
+    return _look(frame, plan, arguments, active)
 
 
-def _look(frame: Frame, plan: Plan, arguments: tuple[Any, ...]) -> int | None:
+def _look(frame: Frame, plan: Plan, arguments: tuple[Any, ...], active: int) -> Seen:
     try:
+        if not plan.size_name:
+            return plan.key(arguments)
+        key = plan.key(arguments) if plan.wants_key(frame, active) else SKIPPED
         size = plan.size(arguments)
-        if size >= 0:
-            detail = frame.more()
-            detail.rows_calls += 1
-            detail.rows_sum += size
-            detail.rows_max = max(detail.rows_max, size)
-        return plan.key(arguments)
+        if size < 0:
+            return key
+        detail = frame.more()
+        detail.rows_calls += 1
+        detail.rows_sum += size
+        detail.rows_max = max(detail.rows_max, size)
+        return key, size, thread_time_ns() if plan.timed and plan.sync else -1
     except Exception as error:
         _guard.failed("measure.key", error)
         return None
 
 
 def leave(
-    branch: Branch, frame: Frame, active: int, key: object, started_ns: int, duration_ns: int, result: object
+    branch: Branch, frame: Frame, active: int, key: Seen, started_ns: int, duration_ns: int, result: object
 ) -> None:
     """Close a call on a frame that was watched or already open when the call began."""
     if not active & ACTIVE_OPEN:
@@ -130,12 +174,16 @@ def leave(
         count(branch, frame, key, started_ns, duration_ns, result)
 
 
-def count(
-    branch: Branch, frame: Frame, key: object, started_ns: int, duration_ns: int, result: object
-) -> None:
-    """Add one fingerprinted call of a measured function to its frame."""
+def count(branch: Branch, frame: Frame, key: Seen, started_ns: int, duration_ns: int, result: object) -> None:
+    """Add one call of a measured function that was looked at to its frame."""
     try:
         detail = frame.more()
+        if type(key) is tuple:
+            key, size, cpu_ns = key
+            if result is not NOTHING:
+                _add_pair(detail, size, duration_ns, cpu_ns)
+        if key is SKIPPED:
+            return
         if type(key) is not int:
             detail.unkeyed += 1
             return
@@ -151,9 +199,20 @@ def count(
         _guard.failed("measure.key", error)
 
 
+def _add_pair(detail: FrameDetail, size: int, duration_ns: int, cpu_ns: int) -> None:
+    pairs = detail.pairs
+    if pairs is None:
+        pairs = detail.pairs = []
+    pair = (size, duration_ns, thread_time_ns() - cpu_ns if cpu_ns >= 0 else -1)
+    if len(pairs) < _limits.MAX_PAIRS_PER_FRAME:
+        pairs.append(pair)
+    else:
+        pairs[detail.rows_calls % _limits.MAX_PAIRS_PER_FRAME] = pair
+
+
 def enter_async(
     branch: Branch, inner: Branch, frame: Frame, parent: Frame, arguments: tuple[Any, ...]
-) -> int | None:
+) -> Seen:
     """Open a call that overlaps another one of its frame, recurses, or is watched.
 
     Marks *inner* as recursing where the frame is already open in the same chain of calls: its
@@ -169,7 +228,7 @@ def enter_async(
         frame.since_ns = HOT["clock_"]()
     plan = frame.callsite.plan
     if active & ACTIVE_WATCHED and plan is not None:
-        return _look(frame, plan, arguments)
+        return _look(frame, plan, arguments, 0)
     return None
 
 
