@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # A new module gets its layer here. An import may only point down; within a layer it must not come back.
 LAYERS = (
-    {"_course", "_model", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
+    {"_course", "_model", "_boundary", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
     {
         "_context", "_merge", "_rolling", "_calls", "_curve", "_growth", "_sizes", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
         "_live", "_ledger", "_expect", "_site", "_forks",

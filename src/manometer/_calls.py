@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
+from ._boundary import NO_BACK_OFF_NS, is_timeout
 from ._context import HOT, Branch, drops, new_frame
 from ._course import FIRST, Course
 from ._model import OPEN_CALL, Exemplar, KeyUse, Read
@@ -185,6 +186,9 @@ def count_use(use: KeyUse, epoch: int, started_ns: int, ended_ns: int, error: st
     duration_ns = max(0, ended_ns - started_ns)
     if use.failed:
         use.retries += 1
+        use.quick += started_ns - use.last_ended_ns < NO_BACK_OFF_NS
+        use.unsure += use.timed_out
+    use.timed_out = bool(error) and is_timeout(error)
     if error:
         use.failed = True
         use.run = 0

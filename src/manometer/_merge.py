@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _limits
+from ._boundary import boundary_of
 from ._model import MISSING_NS, NO_CHILDREN, Frame, FrameDetail, KeyUse
 
 _SUMS = (
@@ -60,7 +61,8 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
     target.batch_min = min(target.batch_min, source.batch_min) if target.batch_min else source.batch_min
     target.first_started_ns = min(first, source.first_started_ns) if first else source.first_started_ns
     target.write_epoch_first = min(target.write_epoch_first, source.write_epoch_first)
-    target.timeout = source.timeout or target.timeout
+    if source.boundary is not None:
+        boundary_of(target).add(source.boundary)
     target.holder = source.holder or target.holder
     target.first_values = target.first_values or source.first_values
     target.course = target.course or source.course
@@ -102,6 +104,8 @@ def _add_key(target: FrameDetail, key: int, use: KeyUse) -> None:
     mine.equal += use.equal
     mine.changed += use.changed
     mine.retries += use.retries
+    mine.quick += use.quick
+    mine.unsure += use.unsure
     mine.last_changed = mine.last_changed or use.last_changed
     mine.last_ended_ns = max(mine.last_ended_ns, use.last_ended_ns)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ._boundary import Boundary
     from ._course import Course
 
 Kind = Literal[
@@ -79,6 +80,9 @@ class KeyUse:
         last_changed: Whether the latest known result differed from the one before (polling).
         failed: Whether the last call ended in an error (the next one is then a retry).
         retries: Calls that followed a failed one.
+        quick: Of those, the ones within 10 ms of it.
+        timed_out: Whether the last call ended at a time limit, so that it may have been done after all.
+        unsure: Calls that followed such a one.
         last_ended_ns: Monotonic end of the last call, in nanoseconds.
     """
 
@@ -95,6 +99,9 @@ class KeyUse:
     last_changed: bool = False
     failed: bool = False
     retries: int = 0
+    quick: int = 0
+    timed_out: bool = False
+    unsure: int = 0
     last_ended_ns: int = 0
 
 
@@ -123,10 +130,10 @@ class FrameDetail:
     """
 
     __slots__ = (
-        "batch_max", "batch_min", "batch_sum", "bytes_max", "bytes_sum", "callers", "cancelled", "cpu_ns", "distinct",
+        "batch_max", "batch_min", "batch_sum", "boundary", "bytes_max", "bytes_sum", "callers", "cancelled", "cpu_ns", "distinct",
         "exemplars", "first_started_ns", "first_values", "flow", "histogram", "holder", "keys", "keys_more",
         "last_ended_ns", "lead_min_ns", "max_ns", "min_ns", "outcomes", "peak_in_flight", "results", "rows_calls", "rows_max",
-        "rows_sum", "single_row_calls", "timeout", "timeout_ns", "transaction", "unkeyed", "wait_ns",
+        "rows_sum", "single_row_calls", "transaction", "unkeyed", "wait_ns",
         "write_epoch_first", "write_epoch_last", "course", "pairs",
     )  # fmt: skip
 
@@ -160,8 +167,7 @@ class FrameDetail:
         self.batch_max = self.batch_min = 0
         self.write_epoch_first = self.write_epoch_last = 0
         self.transaction = 0  # number of the transaction the last call ran in; 0 when none
-        self.timeout: str = ""  # "", "set", "none": what the calls said
-        self.timeout_ns = 0
+        self.boundary: Boundary | None = None  # calls that leave the process
         self.exemplars: list[Exemplar] = []
         self.callers: dict[tuple[Place, ...], int] = {}  # innermost first, the callsite's own place left out
         self.first_values: tuple[int, ...] | None = None  # of the first call, until a second one differs
@@ -331,6 +337,8 @@ class Profile:
         expected: Rules suppressed for the whole unit, with the reason.
         slow_ns: Duration from which this unit is worth a line; None takes the configuration's.
         policy: Thresholds for findings about this unit.
+        deadline_ns: Monotonic instant until which somebody waits for it; 0 when unknown.
+        left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
         sealed: Whether it has ended; nothing changes after that.
         self_ns: Estimated own cost of measuring it.
@@ -361,6 +369,8 @@ class Profile:
     expected: dict[str, str] = field(default_factory=dict)
     slow_ns: int | None = None
     policy: Policy = PRODUCTION
+    deadline_ns: int = 0
+    left_ns: int = 0
     first_byte_ns: int = 0
     sealed: bool = False
     self_ns: int = 0
