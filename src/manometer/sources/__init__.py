@@ -29,8 +29,11 @@ class Entry(NamedTuple):
 SOURCES: Final[dict[str, Entry]] = {
     "asgi": Entry("manometer.sources.asgi", "asgi", "ASGISource"),
     "flask": Entry("flask", "flask", "FlaskSource"),
+    "httpx": Entry("httpx", "httpx", "HttpxSource"),
+    "requests": Entry("requests.sessions", "requests", "RequestsSource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
+    "urllib3": Entry("urllib3.connectionpool", "urllib3", "Urllib3Source"),
     "wsgi": Entry("manometer.sources.wsgi", "wsgi", "WSGISource"),
 }
 """By the name that `Config.disable`, the heartbeat and `manometer doctor` use."""
