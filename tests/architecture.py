@@ -27,6 +27,7 @@ EXTENSION_POINTS = LAYERS[3]
 
 # Which module may import which third party. A source may, beside these, import the library it is named after.
 THIRD_PARTIES = {
+    "MySQLdb": ("sources.mysqlclient",),
     "opentelemetry": ("sources.otel", "exporters.otlp"),
     "psutil": ("probes.process",),
     "pyinstrument": ("probes.stacks",),

@@ -7,6 +7,7 @@ once a session, by the first test that asks. Where the server is not installed, 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import itertools
 import os
 import pwd
@@ -19,6 +20,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +193,34 @@ def run_postgresql() -> Iterator[Server]:
 
 
 @contextmanager
+def run_mongodb() -> Iterator[Server]:
+    """Run a server that speaks MongoDB's wire protocol for a block; MongoDB itself has no Debian package.
+
+    Raises:
+        NotInstalled: There is none.
+    """
+    if importlib.util.find_spec("nx_27017") is None:
+        raise NotInstalled("nx-27017 is not installed")
+    first = Database(_free_port(), "shop")
+    with _home() as (folder, options):
+        command = [
+            sys.executable, "-m", "nx_27017.nx_27017", "--db", "memory", "--host", HOST, "--port", str(first.port),
+            "--log-file", f"{folder}/server.log", "--pid-file", f"{folder}/pid",
+        ]  # fmt: skip
+
+        def is_ready() -> bool:
+            try:
+                socket.create_connection((HOST, first.port), timeout=READY_S).close()
+            except OSError:
+                return False
+            return True
+
+        # As whom this process runs: the environment need not be readable for anybody else.
+        with _running(command, {"cwd": options["cwd"]}, signal.SIGKILL, is_ready):
+            yield Server(first, lambda _: None)
+
+
+@contextmanager
 def run_mariadb() -> Iterator[Server]:
     """Run MariaDB for a block.
 
@@ -238,7 +268,80 @@ def run_mariadb() -> Iterator[Server]:
             yield Server(first, execute)
 
 
-def _or_skip(run: Callable[[], Any]) -> Iterator[Server]:
+@contextmanager
+def run_redis(*, cluster: bool = False) -> Iterator[int]:
+    """Run redis for a block, on a port of its own; a cluster of one node when asked.
+
+    Raises:
+        NotInstalled: There is none.
+    """
+    server, client = map(_program, ("redis-server", "redis-cli"))
+    port = _free_port()
+    with _home("redis") as (folder, options):
+        command = [
+            server,
+            "--port",
+            str(port),
+            "--bind",
+            HOST,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+            str(folder),
+        ]
+        if cluster:
+            command += [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                str(_free_port()),
+                "--cluster-announce-ip",
+                HOST,
+            ]
+        place = [client, "-h", HOST, "-p", str(port)]
+
+        def is_ready() -> bool:
+            return subprocess.run([*place, "PING"], capture_output=True).stdout == b"PONG\n"
+
+        def has_slots() -> bool:
+            return (
+                b"cluster_state:ok" in subprocess.run([*place, "CLUSTER", "INFO"], capture_output=True).stdout
+            )
+
+        with _running(command, options, signal.SIGTERM, is_ready):
+            if cluster:
+                _run([*place, "CLUSTER", "ADDSLOTSRANGE", "0", "16383"], {})
+                deadline_s = time.monotonic() + READY_S
+                while not has_slots() and time.monotonic() < deadline_s:
+                    time.sleep(0.05)
+            yield port
+
+
+@contextmanager
+def run_memcached() -> Iterator[int]:
+    """Run memcached for a block, on a port of its own.
+
+    Raises:
+        NotInstalled: There is none.
+    """
+    server, port = _program("memcached"), _free_port()
+    with _home("memcache") as (_, options):
+
+        def is_ready() -> bool:
+            try:
+                with socket.create_connection((HOST, port), timeout=READY_S):
+                    return True
+            except OSError:
+                return False
+
+        command = [server, "-l", HOST, "-p", str(port), "-U", "0", "-m", "16"]
+        with _running(command, options, signal.SIGTERM, is_ready):
+            yield port
+
+
+def _or_skip(run: Callable[[], Any]) -> Iterator[Any]:
     try:
         with run() as server:
             yield server
@@ -258,6 +361,12 @@ def mariadb_server() -> Iterator[Server]:
     yield from _or_skip(run_mariadb)
 
 
+@pytest.fixture(scope="session")
+def mongodb_server() -> Iterator[Server]:
+    """A server that speaks MongoDB's wire protocol."""
+    yield from _or_skip(run_mongodb)
+
+
 @pytest.fixture
 def postgresql(postgresql_server: Server) -> Database:
     """An empty PostgreSQL database of the test's own."""
@@ -268,3 +377,27 @@ def postgresql(postgresql_server: Server) -> Database:
 def mariadb(mariadb_server: Server) -> Database:
     """An empty MariaDB database of the test's own."""
     return mariadb_server.fresh()
+
+
+@pytest.fixture
+def mongodb(mongodb_server: Server) -> Database:
+    """An empty document database of the test's own."""
+    return mongodb_server.fresh()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[int]:
+    """The port of a redis server."""
+    yield from _or_skip(run_redis)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_server() -> Iterator[int]:
+    """The port of a redis cluster of one node."""
+    yield from _or_skip(partial(run_redis, cluster=True))
+
+
+@pytest.fixture(scope="session")
+def memcached_server() -> Iterator[int]:
+    """The port of a memcached server."""
+    yield from _or_skip(run_memcached)

@@ -34,6 +34,8 @@ PART_S: Final = 60.0
 # The process.
 MAX_CALLSITES: Final = 2_000
 """Distinct callsites of taps; names beyond it become "(other)"."""
+MAX_HELD: Final = 10_000
+"""Open cursors, and connections, of drivers that something is remembered about."""
 MAX_LIVE_PROFILES: Final = 10_000
 MAX_ROUTES: Final = 2_000
 MAX_QUEUE: Final = 1_024

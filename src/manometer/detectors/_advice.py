@@ -53,6 +53,8 @@ def _batch_queries(group: Group, source: Callsite | None) -> str:
         return _sqlalchemy(group, source)
     if library == "django":
         return _django(group, source)
+    if library == "pymongo":
+        return 'Read all documents in one find before the loop: {field: {"$in": keys}}.'
     if library in _ANY:
         return (
             "Read all keys in one query before the loop: WHERE ... = ANY(...) with the list as one parameter."
@@ -154,6 +156,8 @@ def _batch_statements(callsite: Callsite) -> str:
             return "Delete them with one delete(...).where(....in_(keys))."
         name = "update" if verb == "UPDATE" else "insert"
         return f"Give all rows to one session.execute({name}(...), [...])."
+    if callsite.library == "pymongo":
+        return "Send all writes in one insert_many(...) or bulk_write(...)."
     if callsite.library in ("psycopg", "asyncpg") and verb == "INSERT":
         return "Write all rows with one COPY or executemany(...)."
     return "Give all rows to one executemany(...)."

@@ -28,6 +28,12 @@ class Entry(NamedTuple):
 
 SOURCES: Final[dict[str, Entry]] = {
     "asgi": Entry("manometer.sources.asgi", "asgi", "ASGISource"),
+    "asyncpg": Entry("asyncpg", "asyncpg", "AsyncpgSource"),
+    "mysqlclient": Entry("MySQLdb", "mysqlclient", "MySQLClientSource"),
+    "psycopg": Entry("psycopg", "psycopg", "PsycopgSource"),
+    "psycopg2": Entry("psycopg2", "psycopg2", "Psycopg2Source"),
+    "pymongo": Entry("pymongo", "pymongo", "PymongoSource"),
+    "pymysql": Entry("pymysql", "pymysql", "PyMySQLSource"),
     "flask": Entry("flask", "flask", "FlaskSource"),
     "httpx": Entry("httpx", "httpx", "HttpxSource"),
     "requests": Entry("requests.sessions", "requests", "RequestsSource"),

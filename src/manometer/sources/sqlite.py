@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _guard
 from .._context import HOT
+from ._beneath import beneath, disguise
 from ._patch import patch
 from ._query import Origin, Query, begin_query, branch, end_query, fail_query
 from ._rows import Rows
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ..protocols import Undo
 
 _POINT: Final = "sources.sqlite3"
-_TAP: Final = "_manometer_tap"
 _FACTORY_AT: Final = 5
 """Place of `factory` among the positional arguments of `sqlite3.connect`."""
 _OWN_FRAMES: Final = 5
@@ -120,9 +120,9 @@ class _TappedConnection(sqlite3.Connection):
         if not args and not kwargs:
             return _cursor(self, _TappedCursor)
         if len(args) == 1 and not kwargs:
-            return _cursor(self, _tapped(args[0], sqlite3.Cursor, _TappedCursor))
+            return _cursor(self, beneath(args[0], sqlite3.Cursor, _TappedCursor))
         if not args and len(kwargs) == 1 and "factory" in kwargs:
-            return _cursor(self, _tapped(kwargs["factory"], sqlite3.Cursor, _TappedCursor))
+            return _cursor(self, beneath(kwargs["factory"], sqlite3.Cursor, _TappedCursor))
         return _cursor(self, *args, **kwargs)
 
 
@@ -156,34 +156,8 @@ def _asks_cursor() -> bool:
 
 _TAPPED_CONNECTION: Final = _TappedConnection if _asks_cursor() else _DirectConnection
 
-for _class, _stands_for in ((_TappedCursor, sqlite3.Cursor), (_TAPPED_CONNECTION, sqlite3.Connection)):
-    # What the application prints of its objects is what it always printed.
-    _class.__name__ = _class.__qualname__ = _stands_for.__name__
-    _class.__module__ = _stands_for.__module__
-    _class.__doc__ = _stands_for.__doc__
-
-
-def _tapped(factory: Any, base: type, tap: type) -> Any:
-    """Return *factory* with the tap beneath it, or *factory* itself where that is not safe."""
-    if factory is base:
-        return tap
-    if type(factory) is not type or not issubclass(factory, base) or issubclass(factory, tap):
-        return factory
-    if any("__init_subclass__" in vars(above) for above in factory.__mro__[:-1]):
-        return factory  # making a subclass would run code of the application
-    for known in type.__subclasses__(factory):
-        if _TAP in vars(known):
-            return known
-    names = {
-        name: vars(factory)[name]
-        for name in ("__module__", "__qualname__", "__doc__")
-        if name in vars(factory)
-    }
-    names.setdefault("__qualname__", factory.__qualname__)
-    try:
-        return type(factory.__name__, (factory, tap), {**names, _TAP: True})
-    except TypeError:
-        return factory  # its layout leaves no room
+disguise(_TappedCursor, sqlite3.Cursor)
+disguise(_TAPPED_CONNECTION, sqlite3.Connection)
 
 
 def _run(cursor: Any, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -244,9 +218,9 @@ def _describe(connection: _TappedConnection, database: Any) -> None:
 
 def _with_tap(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if len(args) > _FACTORY_AT:
-        factory = _tapped(args[_FACTORY_AT], sqlite3.Connection, _TAPPED_CONNECTION)
+        factory = beneath(args[_FACTORY_AT], sqlite3.Connection, _TAPPED_CONNECTION)
         return (*args[:_FACTORY_AT], factory, *args[_FACTORY_AT + 1 :]), kwargs
-    factory = _tapped(kwargs.get("factory", sqlite3.Connection), sqlite3.Connection, _TAPPED_CONNECTION)
+    factory = beneath(kwargs.get("factory", sqlite3.Connection), sqlite3.Connection, _TAPPED_CONNECTION)
     return args, {**kwargs, "factory": factory}
 
 
