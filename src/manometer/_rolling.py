@@ -10,12 +10,17 @@ from ._merge import snapshot
 from ._model import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._model import Profile
 
 _branches: Final[dict[Any, Branch]] = {}
 """Owner, with its rolling branch. Taking an entry out is atomic: whoever gets it may seal it."""
 _due_ns: Final[dict[Any, int]] = {}
 _GRACE_NS: Final = 1_000_000_000
+
+finish: Callable[[], object] | None = None
+"""Hands on all that is finished, within two seconds; set by the runtime, for servers that run no exit handler."""
 
 
 def install() -> None:

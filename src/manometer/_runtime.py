@@ -77,6 +77,7 @@ def start(
     _apply(config)
     _install_sources(running)
     _rolling.install()
+    _rolling.finish = _finish
     _context.sink = running.pipeline.put
     HOT["idle_"] = False
     _guard.call("calibrate", running.pipeline.governor.calibrate)
@@ -167,6 +168,7 @@ def stop() -> None:
     for undo in reversed(running.undo):
         _guard.call("stop", undo)
     _rolling.uninstall()
+    _rolling.finish = None
     running.pipeline.stop()
     _context.sink = None
     _apply(Config())
@@ -204,6 +206,12 @@ def flush(timeout_s: float = 2.0) -> bool:
         Whether that was reached in time; True when manometer is off.
     """
     return _running is None or _running.pipeline.flush(timeout_s)
+
+
+def _finish() -> None:
+    """Export all that is finished, what lies outside units of work too; a server is about to end."""
+    _rolling.flush()
+    flush()
 
 
 def running() -> Any:

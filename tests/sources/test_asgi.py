@@ -259,6 +259,27 @@ def test_client_that_left_is_no_error(profiles: list[Profile]) -> None:
     assert (profile.status, profile.outcome, profile.root.errors) == ("200", "disconnected", 0)
 
 
+def test_response_finished_for_nobody_is_no_success(profiles: list[Profile]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await plain(scope, receive, send)
+
+    ask(Middleware(app), "/", "GET", DISCONNECT)
+
+    assert [(profile.outcome, profile.root.errors) for profile in profiles] == [("disconnected", 0)]
+
+
+def test_client_that_leaves_after_the_last_byte_had_its_answer(profiles: list[Profile]) -> None:
+    @measure
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await plain(scope, receive, send)
+        await receive()
+
+    ask(Middleware(app), "/", "GET", DISCONNECT)
+
+    assert [profile.outcome for profile in profiles] == ["ok"]
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [(OSError("gone"), "disconnected"), (KeyError("canary"), "KeyError")],

@@ -28,6 +28,7 @@ class Entry(NamedTuple):
 
 SOURCES: Final[dict[str, Entry]] = {
     "asgi": Entry("manometer.sources.asgi", "asgi", "ASGISource"),
+    "fastapi": Entry("fastapi.routing", "fastapi", "FastAPISource"),
     "asyncpg": Entry("asyncpg", "asyncpg", "AsyncpgSource"),
     "mysqlclient": Entry("MySQLdb", "mysqlclient", "MySQLClientSource"),
     "psycopg": Entry("psycopg", "psycopg", "PsycopgSource"),
@@ -39,6 +40,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "requests": Entry("requests.sessions", "requests", "RequestsSource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
+    "starlette": Entry("starlette.applications", "starlette", "StarletteSource"),
     "urllib3": Entry("urllib3.connectionpool", "urllib3", "Urllib3Source"),
     "wsgi": Entry("manometer.sources.wsgi", "wsgi", "WSGISource"),
 }

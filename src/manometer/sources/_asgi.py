@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any, Final, final
 
-from .. import _context, _guard
+from .. import _context, _guard, _rolling
 from .._context import HOT, open_profile, restore, variable
 from ._parts import hand_on_if_due, never_slow
 from ._request import MARKER, Request
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     App = Callable[[Any, Any, Any], Awaitable[Any]]
 
 KINDS: Final = ("http", "websocket")
-"""Types of scope that are units of work; `lifespan` and unknown ones pass untouched."""
+"""Types of scope that are units of work."""
+LIFESPAN: Final = "lifespan"
 DISCONNECTED: Final = "disconnected"
 CANCELLED: Final = "cancelled"
 _POINT: Final = "sources.asgi"
@@ -98,6 +99,19 @@ async def serve(app: App, scope: dict[str, Any], receive: Any, send: Any, framew
     return result
 
 
+async def lifespan(app: App, scope: Any, receive: Any, send: Any) -> Any:
+    """Let an application start and end; then export what there is.
+
+    A server may end itself by the signal it was sent, and then no exit handler runs. Blocks at most
+    two seconds, once, after the application has ended.
+    """
+    try:
+        return await app(scope, receive, send)
+    finally:
+        if _rolling.finish is not None:
+            _guard.call(_POINT, _rolling.finish)
+
+
 @final
 class _Exchange:
     """The messages between one application and its server, passed on as they are."""
@@ -168,6 +182,8 @@ class _Exchange:
             hand_on_if_due(request)
             return
         self._complete = True
+        if self._gone:
+            request.outcome = DISCONNECTED  # frameworks finish a response that nobody waits for
         opened = request.opened
         if variable.get() not in (opened.branch, opened.previous):
             return  # a measured coroutine of the application is around this: it counts when it returns
@@ -195,7 +211,7 @@ class _Exchange:
 
     def returned(self) -> None:
         """End the request where its last byte did not: the client left, or a WebSocket is over."""
-        if self._gone and not self._websocket:
+        if self._gone and not self._websocket and not self._complete:
             self._request.outcome = DISCONNECTED
         self._end()
         self._release("")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from ._asgi import KINDS, serve
+from ._asgi import KINDS, LIFESPAN, lifespan, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,10 +36,13 @@ class Middleware:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        """Serve one scope; whatever is no request (`lifespan`) passes untouched."""
-        if not _on or type(scope) is not dict or scope.get("type") not in KINDS:
-            return await self.app(scope, receive, send)
-        return await serve(self.app, scope, receive, send, "asgi")
+        """Serve one scope; what is no request passes untouched."""
+        kind = scope.get("type") if _on and type(scope) is dict else None
+        if kind in KINDS:
+            return await serve(self.app, scope, receive, send, "asgi")
+        if kind == LIFESPAN:
+            return await lifespan(self.app, scope, receive, send)
+        return await self.app(scope, receive, send)
 
 
 @final
