@@ -72,6 +72,8 @@ MAX_LINE_BYTES: Final = 4_096
 """A longer line interleaves with other writers of the same pipe (66 of 800 broken at 5,000 bytes)."""
 SOFT_LINE_BYTES: Final = 1_000
 """Length that the log exporter aims at."""
+MAX_KEY_SHAPES: Final = 2_000
+"""Keys of redis and memcached whose shape is remembered."""
 MAX_REQUEST_SHAPES: Final = 2_000
 """Paths of outgoing requests whose template is remembered."""
 

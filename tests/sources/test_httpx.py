@@ -80,6 +80,7 @@ def test_gathered_requests_overlap_and_are_counted_exactly():
 
     frame = only(recorded)
     assert (frame.calls, frame.more().peak_in_flight, len(frame.more().keys)) == (9, 9, 9)
+    assert frame.callsite.function.endswith("main")
 
 
 @pytest.mark.parametrize(

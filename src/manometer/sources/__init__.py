@@ -27,6 +27,7 @@ class Entry(NamedTuple):
 
 
 SOURCES: Final[dict[str, Entry]] = {
+    "aiohttp-client": Entry("aiohttp.client", "aiohttp_client", "AiohttpClientSource"),
     "asgi": Entry("manometer.sources.asgi", "asgi", "ASGISource"),
     "fastapi": Entry("fastapi.routing", "fastapi", "FastAPISource"),
     "asyncpg": Entry("asyncpg", "asyncpg", "AsyncpgSource"),
@@ -37,6 +38,9 @@ SOURCES: Final[dict[str, Entry]] = {
     "pymysql": Entry("pymysql", "pymysql", "PyMySQLSource"),
     "flask": Entry("flask", "flask", "FlaskSource"),
     "httpx": Entry("httpx", "httpx", "HttpxSource"),
+    "redis": Entry("redis.client", "redis", "RedisSource"),
+    "redis-asyncio": Entry("redis.asyncio.client", "redis_asyncio", "RedisAsyncioSource"),
+    "redis-cluster": Entry("redis.cluster", "redis_cluster", "RedisClusterSource"),
     "requests": Entry("requests.sessions", "requests", "RequestsSource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import _guard
 from .._fingerprint import key_of, row_values, values_of
 from .._limits import MAX_REQUEST_SHAPES
-from ._outgoing import begin_outgoing
+from ._outgoing import add_part, begin_outgoing
 from ._route import method_of, templated
 
 if TYPE_CHECKING:
@@ -99,23 +99,20 @@ def values_in(path: str, query: str) -> tuple[int, ...]:
     parts: list[object] = []
     for segment in path[:2_048].split("/"):
         if segment and (not segment.isalpha() or len(segment) > 16) and segment not in parts:
-            _add_part(parts, segment)
+            add_part(parts, unquoted(segment))
     for pair in query[:2_048].split("&", 32)[:32] if query else ():
-        _add_part(parts, pair.partition("=")[2])
-    _add_part(parts, path)
+        add_part(parts, unquoted(pair.partition("=")[2]))
+    parts.append(path)
     return values_of(tuple(parts[:_MAX_VALUES]))
 
 
-def _add_part(parts: list[object], text: str) -> None:
-    if not text:
-        return
-    if "%" in text:
-        from urllib.parse import unquote
+def unquoted(text: str) -> str:
+    """Return a part of a URL as whoever built it had it."""
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote
 
-        text = unquote(text)
-    parts.append(text)
-    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
-        parts.append(int(text))
+    return unquote(text)
 
 
 def operation_of(method: str, path: str, body: object) -> Operation:

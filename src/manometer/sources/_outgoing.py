@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _guard, _site
 from .._boundary import boundary_of
 from .._calls import add_rows, begin, count_result, end
 from .._context import HOT
-from .._limits import MAX_KEYS_PER_FRAME
+from .._limits import MAX_KEYS_PER_FRAME, MAX_STACK_WALK
 from ._query import branch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import FrameType
 
     from .._boundary import Boundary
     from .._calls import Call
@@ -21,11 +24,23 @@ if TYPE_CHECKING:
     from .._model import Kind, Operation, Place
 
 _CANCELLED: Final = frozenset({"CancelledError", "GreenletExit", "GeneratorExit", "KeyboardInterrupt"})
+_MAX_DIGITS: Final = 18
 _CHAINS: Final = 16
 """Calls of one frame whose callers are looked at; they rarely differ."""
+_LOOPS: Final = tuple(
+    os.path.join(*parts)
+    for parts in (
+        ("asyncio", "events.py"),
+        ("asyncio", "base_events.py"),
+        ("asyncio", "runners.py"),
+        ("uvloop", "__init__.py"),
+    )
+)
 _POINT: Final = "sources.outgoing"
 _current: Final[ContextVar[Outgoing | None]] = ContextVar("manometer_outgoing", default=None)
 """The call of this thread or task; a task may have copied it, so whether it is still active is asked as well."""
+
+_asked: Final[ContextVar[Place | None]] = ContextVar("manometer_asked", default=None)
 
 
 def here(point: str) -> Branch | None:
@@ -49,10 +64,54 @@ def around() -> Outgoing | None:
     return found if found is not None and found.active else None
 
 
+def asked_here(skip: int = 1) -> Place | None:
+    """Return the line that makes a coroutine which another stack may run; None when nothing is recorded.
+
+    Args:
+        skip: Stack frames of the caller that are surely not the application's.
+
+    Application threads; 2 us.
+    """
+    if branch() is None:
+        return None
+    found, _ = _site.nearest(skip + 1)
+    return None if found is None or _is_below_loop(found) else _site.place_of(found)
+
+
+async def asking(place: Place, wrapped: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Await *wrapped* so that calls below know who asked, where no line of the application is on their stack."""
+    before = _asked.get()
+    _asked.set(place)
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        _asked.set(before)
+
+
+def _is_below_loop(found: FrameType | None) -> bool:
+    """Tell whether *found* only runs the event loop, and did not ask for what a task of its own does now; 2 us."""
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(MAX_STACK_WALK):
+        if frame is None or frame is found:
+            break
+        if frame.f_code.co_filename.endswith(_LOOPS):
+            return True
+        frame = frame.f_back
+    return found is None
+
+
 def version_of(module: object) -> str:
     """Return the version that a library says it has."""
     found = getattr(module, "__version__", "")
     return found if type(found) is str else ""
+
+
+def add_part(parts: list[object], text: str) -> None:
+    """Add what may be a key: a number both as text and as a number, whoever returned it may have had it as either."""
+    if text:
+        parts.append(text)
+        if len(text) <= _MAX_DIGITS and text.isascii() and text.isdigit():
+            parts.append(int(text))
 
 
 def limit_ns(limit: object) -> int:
@@ -214,13 +273,18 @@ def begin_outgoing(
     Application threads; 3-6 us.
     """
     found, greenlet = _site.nearest(skip + 1)
-    if found is None and on.profile.kind == "process":
+    asked = _asked.get()
+    if asked is not None and _is_below_loop(found):
+        found, place = None, asked
+    else:
+        place = _site.NOWHERE if found is None else _site.place_of(found)
+    if place is _site.NOWHERE and on.profile.kind == "process":
         return None
     callsite = _site.callsite(
         kind,
         name,
         template,
-        _site.NOWHERE if found is None else _site.place_of(found),
+        place,
         operation=operation,
         system=system,
         target=target,

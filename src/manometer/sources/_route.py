@@ -68,10 +68,11 @@ def templated(path: str) -> str:
     segments = path.split("/")
     if len(segments) > _MAX_SEGMENTS + 1:
         segments = [*segments[: _MAX_SEGMENTS + 1], "*"]
-    return "/".join(segment if _is_word(segment) else "{id}" for segment in segments) or "/"
+    return "/".join(segment if is_word(segment) else "{id}" for segment in segments) or "/"
 
 
-def _is_word(segment: str) -> bool:
+def is_word(segment: str) -> bool:
+    """Tell whether a segment names something of the program's, and not one of many things of its users'."""
     if segment in ("", "*"):
         return True
     return _WORD.fullmatch(segment) is not None and _HEX.fullmatch(segment) is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from .. import _guard
 from .._context import HOT
 from ._http import MARK, begin_http, end_http, parsed, target_of
-from ._outgoing import Outgoing, here, limit_ns, version_of
+from ._outgoing import Outgoing, asked_here, asking, here, limit_ns, version_of
 from ._patch import patch, require
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _POINT: Final = "sources.httpx"
 _OWN_FRAMES: Final = 3
+_VERBS: Final = ("get", "options", "head", "post", "put", "patch", "delete", "request", "send")
 _version = ""
 
 
@@ -39,7 +40,8 @@ class HttpxSource:
         require(httpx.HTTPTransport.handle_request, "self", "request")
         require(httpx.AsyncHTTPTransport.handle_async_request, "self", "request")
         _version = version_of(httpx)
-        undos = [
+        undos = [patch(httpx.AsyncClient, verb, _ask) for verb in _VERBS]
+        undos += [
             patch(httpx.HTTPTransport, "handle_request", _handle),
             patch(httpx.AsyncHTTPTransport, "handle_async_request", _handle_async),
             patch(httpx.Response, "read", _read),
@@ -52,6 +54,12 @@ class HttpxSource:
                 undo_one()
 
         return undo
+
+
+def _ask(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Remember who asked: `gather(client.get(...), ...)` runs without a line of the application on its stack."""
+    place = _guard.call(_POINT, asked_here)
+    return wrapped(*args, **kwargs) if place is None else asking(place, wrapped, args, kwargs)
 
 
 def _handle(
