@@ -28,6 +28,7 @@ class Entry(NamedTuple):
 
 SOURCES: Final[dict[str, Entry]] = {
     "aiohttp-client": Entry("aiohttp.client", "aiohttp_client", "AiohttpClientSource"),
+    "aiohttp-server": Entry("aiohttp.web", "aiohttp_server", "AiohttpServerSource"),
     "asgi": Entry("manometer.sources.asgi", "asgi", "ASGISource"),
     "fastapi": Entry("fastapi.routing", "fastapi", "FastAPISource"),
     "asyncpg": Entry("asyncpg", "asyncpg", "AsyncpgSource"),
