@@ -346,12 +346,12 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
     profile, branch = opened.profile, opened.branch
     if profile is None or branch is MUTED:
         return
+    concurrency = len(live)
+    live.pop(id(profile), None)
     cpu_ns = opened.end_cpu()  # also where `disable` has sealed it
     if profile.sealed:
         return
-    profile.cpu_ns = cpu_ns
-    profile.concurrency = len(live)
-    live.pop(id(profile), None)
+    profile.cpu_ns, profile.concurrency = cpu_ns, concurrency
     seal(profile, branch.opened, error)
     deliver = opened.sink or sink
     if deliver is not None:

@@ -75,12 +75,14 @@ class Request:
         profile = self.opened.profile
         if profile is None:
             return
-        self.describe(profile)
-        if self.outcome:
-            error = ""
-            profile.outcome = self.outcome
-            self.opened.sink = self.opened.sink or _blameless
-        close_profile(self.opened, error)
+        try:
+            self.describe(profile)
+            if self.outcome:
+                error = ""
+                profile.outcome = self.outcome
+                self.opened.sink = self.opened.sink or _blameless
+        finally:
+            close_profile(self.opened, error)
 
     def describe(self, profile: Profile) -> None:
         """Write into *profile* what is known of the request by now."""
