@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from manometer._calls import add_rows, begin, end
+from manometer._calls import add_asked, add_rows, begin, end
 from manometer._context import close_profile, new_frame, open_profile, restore
 from manometer._fingerprint import key_of, result_key, values_of
 from manometer._history import History
+from manometer._limits import MAX_ASKED
 from manometer._model import STRICT, Callsite, Policy, Profile, ProfileKind
 from manometer._plan import NOTHING, count
 from manometer.detectors import judge
@@ -99,6 +100,8 @@ class Unit:
             callers=callers,
             ended_ns=ended_ns,
         )
+        if batch > 1 and keyed and callsite.operation == "read":
+            add_asked(call, values_of(arguments, MAX_ASKED))
         if isinstance(rows, list):
             add_rows(call, len(rows), [value for row in rows for value in values_of(row)], result_key(rows))
         elif rows is not None:

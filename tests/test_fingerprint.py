@@ -304,3 +304,19 @@ def test_never_raises(values: Any) -> None:
     values_of(values)
     row_values(values)
     result_key(values)
+
+
+def test_integers_of_psycopg_that_say_their_width_are_integers() -> None:
+    numeric = pytest.importorskip("psycopg.types.numeric")
+    wide = [numeric.Int2(7), numeric.Int4(7), numeric.Int8(7), numeric.IntNumeric(7)]
+
+    assert [key_of((value,)) for value in wide] == [key_of((7,))] * 4
+    assert values_of(wide) == values_of([7, 7, 7, 7])
+
+
+def test_more_values_are_taken_from_arguments_where_a_caller_asks_for_more() -> None:
+    keys = list(range(100, 300))
+
+    assert len(values_of(keys)) == 16
+    assert values_of(keys, 128)[:16] == values_of(keys)
+    assert len(set(values_of(keys, 128))) == 128

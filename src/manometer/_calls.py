@@ -265,6 +265,8 @@ def _count_flow(detail: FrameDetail, profile: Profile, values: list[int]) -> Non
     for source, read in list(profile.returned.items()):
         if not read.values.isdisjoint(values):
             detail.flow[source] = detail.flow.get(source, 0) + 1
+        if read.asked and not read.asked.isdisjoint(values):
+            detail.again[source] = detail.again.get(source, 0) + 1
 
 
 def add_rows(
@@ -303,6 +305,31 @@ def add_rows(
 
 def add_returned(profile: Profile, frame: Frame, rows: int, values: Iterable[int]) -> None:
     """Remember values that *frame* returned, so that later calls can be seen to use them."""
+    read = _latest(profile, frame)
+    read.rows += rows
+    if len(read.values) < _limits.MAX_VALUES_PER_FRAME:
+        read.values.update(values)
+
+
+def add_asked(call: Call, values: Iterable[int]) -> None:
+    """Remember the keys that a call asked for all at once, so that asking for them one by one can be seen.
+
+    Args:
+        call: From `begin`, already ended.
+        values: Keyed hashes of them.
+
+    Application threads; 0.5 us and 0.05 us a value.
+    """
+    profile = call.branch.profile
+    if profile.sealed:
+        return
+    read = _latest(profile, call.frame)
+    if len(read.asked) < _limits.MAX_VALUES_PER_FRAME:
+        read.asked.update(values)
+
+
+def _latest(profile: Profile, frame: Frame) -> Read:
+    """Return what is remembered of *frame*, which is the most recent reader by now."""
     returned = profile.returned
     read = returned.pop(frame, None)
     if read is None:
@@ -310,6 +337,4 @@ def add_returned(profile: Profile, frame: Frame, rows: int, values: Iterable[int
             returned.pop(next(iter(returned)))
         read = Read(frame)
     returned[frame] = read  # the most recent stands last
-    read.rows += rows
-    if len(read.values) < _limits.MAX_VALUES_PER_FRAME:
-        read.values.update(values)
+    return read

@@ -50,7 +50,11 @@ _LATE: Final = {
     "sqlite3": ["Row"],
     "asyncpg": ["Record"],
     "bson.objectid": ["ObjectId"],
+    "psycopg.types.numeric": ["Int2", "Int4", "Int8", "IntNumeric"],
 }
+_INTS: Final = ("Int2", "Int4", "Int8", "IntNumeric")
+"""Integers that say how wide they are; Django sends them to PostgreSQL."""
+_KEY_TYPES: Final = ("UUID", "ObjectId", *_INTS)
 _ROWS: Final = ("Row", "Record")
 _late: dict[int, tuple[str, Any]] = {}
 _modules_seen = 0
@@ -74,8 +78,8 @@ def key_of(values: object) -> int | None:
     return None if text is None else hash(_KEY + text)
 
 
-def values_of(parameters: object) -> tuple[int, ...]:
-    """The keyed hashes of the key-like values in one set of parameters, at most 16, in their order.
+def values_of(parameters: object, limit: int = MAX_KEYS_OF_ARGUMENTS) -> tuple[int, ...]:
+    """The keyed hashes of the key-like values in one set of parameters, at most *limit*, in their order.
 
     Key-like are integers, UUIDs, and strings and bytes of 1 to 64; not bool, float, None, Decimal or instants. Small
     integers count too: 1 is a key as well as a flag, and whoever compares must ask for more than one match. Looks
@@ -85,7 +89,7 @@ def values_of(parameters: object) -> tuple[int, ...]:
     """
     found: list[int] = []
     try:
-        _collect(parameters, found, MAX_DEPTH, [MAX_ITEMS])
+        _collect(parameters, found, MAX_DEPTH, [max(MAX_ITEMS, limit)], limit)
     except RuntimeError:
         return ()
     return tuple(found)
@@ -217,6 +221,8 @@ def _sampled(value: Any) -> Any:
 
 def _late_text(value: Any, kind: int) -> str | None:
     name = _late_name(kind)
+    if name in _INTS:
+        return _int_text(int.__index__(value))
     if name == "UUID":
         digits = f"{value.int:032x}"
         return f"s36:{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
@@ -267,21 +273,21 @@ def _key_text(value: Any) -> str | None:
         return f"s{len(value)}:{value}" if 0 < len(value) <= MAX_KEY_CHARS else None
     if kind == _BYTES:
         return _text(value, 0, []) if 0 < len(value) <= MAX_KEY_CHARS else None
-    if kind in (_NONE, _BOOL, _FLOAT) or _late_name(kind) not in ("UUID", "ObjectId"):
+    if kind in (_NONE, _BOOL, _FLOAT) or _late_name(kind) not in _KEY_TYPES:
         return None
     return _late_text(value, kind)
 
 
-def _collect(value: Any, found: list[int], depth: int, room: list[int]) -> None:
+def _collect(value: Any, found: list[int], depth: int, room: list[int], limit: int) -> None:
     kind = id(type(value))
     if kind in (_TUPLE, _LIST, _DICT):
         if depth == 0:
             return
         for item in value.values() if kind == _DICT else value:
             room[0] -= 1
-            if len(found) >= MAX_KEYS_OF_ARGUMENTS or room[0] < 0:
+            if len(found) >= limit or room[0] < 0:
                 return
-            _collect(item, found, depth - 1, room)
+            _collect(item, found, depth - 1, room, limit)
         return
     text = _key_text(value)
     if text is not None:

@@ -16,6 +16,8 @@ MAX_VALUES_PER_READ: Final = 64
 """Hashed values remembered of one fetched result."""
 MAX_VALUES_PER_FRAME: Final = 512
 """Hashed values remembered of all results of one reading frame."""
+MAX_ASKED: Final = 128
+"""Hashed keys remembered of one read that asks for many."""
 MAX_CALLERS_PER_FRAME: Final = 8
 """Distinct chains of application callers kept on one frame."""
 MAX_OUTCOMES: Final = 8

@@ -80,6 +80,8 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
             target.callers[callers] = target.callers.get(callers, 0) + count
     for frame, count in source.flow.items():
         target.flow[frame] = target.flow.get(frame, 0) + count
+    for frame, count in source.again.items():
+        target.again[frame] = target.again.get(frame, 0) + count
     if source.histogram is not None:
         mine = target.histogram or [0] * len(source.histogram)
         target.histogram = [a + b for a, b in zip(mine, source.histogram, strict=True)]
@@ -137,9 +139,10 @@ def snapshot(live: Frame) -> tuple[Frame, int]:
             twin.detail, child.detail = child.detail, None
             pending.append(child)
     for twin in copies.values():
-        if twin.detail is not None and twin.detail.flow:
-            flow = twin.detail.flow
-            twin.detail.flow = {copies.get(id(frame), frame): count for frame, count in flow.items()}
+        detail = twin.detail
+        if detail is not None and (detail.flow or detail.again):
+            detail.flow = {copies.get(id(frame), frame): count for frame, count in detail.flow.items()}
+            detail.again = {copies.get(id(frame), frame): count for frame, count in detail.again.items()}
     return copy, len(copies)
 
 

@@ -130,7 +130,7 @@ class FrameDetail:
     """
 
     __slots__ = (
-        "batch_max", "batch_min", "batch_sum", "boundary", "bytes_max", "bytes_sum", "callers", "cancelled", "cpu_ns", "distinct",
+        "again", "batch_max", "batch_min", "batch_sum", "boundary", "bytes_max", "bytes_sum", "callers", "cancelled", "cpu_ns", "distinct",
         "exemplars", "first_started_ns", "first_values", "flow", "histogram", "holder", "keys", "keys_more",
         "last_ended_ns", "lead_min_ns", "max_ns", "min_ns", "outcomes", "peak_in_flight", "results", "rows_calls", "rows_max",
         "rows_sum", "single_row_calls", "transaction", "unkeyed", "wait_ns",
@@ -174,6 +174,7 @@ class FrameDetail:
         self.course: Course | None = None  # how the duration changes with the number of the call
         self.pairs: list[Pair] | None = None  # size and cost of the latest calls that have a size
         self.flow: dict[Frame, int] = {}  # reading frame -> distinct arguments that it had returned
+        self.again: dict[Frame, int] = {}  # batch read -> distinct arguments that it had asked for
 
 
 NO_CHILDREN: Final[dict[Callsite, Frame]] = {}
@@ -299,11 +300,19 @@ STRICT: Final = Policy(repeats=2, saving_ns=0, many=2, share=0.0, strict=True)
 @final
 @dataclass(slots=True, eq=False)
 class Read:
-    """The hashed values that one reading frame returned lately: whose rows fed later calls?"""
+    """The hashed values that one reading frame returned lately: whose rows fed later calls?
+
+    Attributes:
+        frame: The frame.
+        values: What it returned.
+        rows: How many rows.
+        asked: The keys it asked for, several a call.
+    """
 
     frame: Frame
     values: set[int] = field(default_factory=set)
     rows: int = 0
+    asked: set[int] = field(default_factory=set)
 
 
 @final

@@ -38,7 +38,7 @@ def broken(profile: Profile, history: HistoryView, /) -> Iterator[Finding]:
 
 def test_every_rule_has_a_file_and_a_name() -> None:
     assert [name for name, _ in DEFAULT] == [
-        "n-plus-one", "chunk-too-small", "write-loop", "duplicate-read", "repeated-call",
+        "n-plus-one", "wasted-eager-load", "chunk-too-small", "write-loop", "duplicate-read", "repeated-call",
     ]  # fmt: skip
     assert [detector.__name__.replace("_", "-") for _, detector in DEFAULT] == [name for name, _ in DEFAULT]
 

@@ -9,6 +9,7 @@ from .repetition.chunk_too_small import chunk_too_small
 from .repetition.duplicate_read import duplicate_read
 from .repetition.n_plus_one import n_plus_one
 from .repetition.repeated_call import repeated_call
+from .repetition.wasted_eager_load import wasted_eager_load
 from .repetition.write_loop import write_loop
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("n-plus-one", n_plus_one),
+    ("wasted-eager-load", wasted_eager_load),
     ("chunk-too-small", chunk_too_small),
     ("write-loop", write_loop),
     ("duplicate-read", duplicate_read),

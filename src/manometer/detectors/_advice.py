@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from .._statement import statement
+
 if TYPE_CHECKING:
     from .._model import Callsite
     from ._claims import Group
@@ -78,10 +80,41 @@ def _django(group: Group, source: Callsite | None) -> str:
         return "Prefetch once for all instances: prefetch_related_objects(instances, ...) before the loop."
     if source is None:
         return "Read all keys in one query before the loop: filter(pk__in=keys) or in_bulk(keys)."
-    if _is_many(group):
-        return f"Add prefetch_related(...) to the queryset{_place(source)}."
+    place = _place(source)
+    shape = group.callsite.template
+    if shape.startswith("SELECT COUNT("):
+        return f"Count with the queryset{place}: annotate(...=Count(...))."
+    if shape.startswith("SELECT ? AS a "):
+        return f"Ask with the queryset{place}: annotate(...=Exists(...))."
+    known = statement(shape)
+    if _is_many(group) or not known.has_limit:  # whoever wants one object asks with a LIMIT
+        return f"Add prefetch_related(...) to the queryset{place}."
     peers = ", or fetch_mode(FETCH_PEERS)" if _version(group.callsite) >= _FETCH_MODES else ""
-    return f"Add select_related(...) or prefetch_related(...){peers} to the queryset{_place(source)}."
+    if known.table == statement(source.template).table:
+        return f"Load the deferred field, or the related row by select_related(...){peers}, with the queryset{place}."
+    return f"Add select_related(...) or prefetch_related(...){peers} to the queryset{place}."
+
+
+def use_what_is_loaded(load: Callsite, reader: Callsite | None = None) -> str:
+    """Say how rows that an eager load brought can be used, instead of being read again.
+
+    Args:
+        load: The eager load.
+        reader: Where its rows are read again; None where the advice is told there.
+    """
+    what = (
+        "Use" if reader is None else f"At{_place(reader).removeprefix(' at')}, use" if reader.file else "Use"
+    )
+    where = _place(load) if reader is None else ""
+    if load.library == "sqlalchemy":
+        return (
+            f"{what} what the eager load{where} has loaded: filter the collection in Python, "
+            "or load it filtered with selectinload(....and_(...))."
+        )
+    return (
+        f"{what} what the prefetch{where} has loaded: filter the list in Python, "
+        "or prefetch it filtered with Prefetch(..., queryset=..., to_attr=...)."
+    )
 
 
 def _batch_lookups(callsite: Callsite) -> str:
@@ -114,6 +147,30 @@ def compute_once(is_method: bool) -> str:
     if is_method:
         return "Compute it once per unit of work and keep it on the instance (functools.cached_property where it fits)."
     return "Compute it once per unit of work, or decorate the function with functools.cache if it is pure."
+
+
+def make_linear(by: str) -> str:
+    """Say how the cost of a function can be made to grow no faster than its input."""
+    return (
+        f"Look for a search, a copy or a removal inside the loop over {by}: a set or dict made once, a join of parts "
+        "at the end, or one sort makes it linear."
+    )
+
+
+def walk_once() -> str:
+    """Say how a recursion can be made to visit everything once."""
+    return "Remember what was visited, in a set or with functools.cache: the number of paths grows, that of arguments does not."
+
+
+def read_in_order(callsite: Callsite) -> str:
+    """Say how a read can be kept from taking longer with each page."""
+    if "OFFSET" in callsite.template.upper():
+        stream = {
+            "django": ", or iterate once with queryset.iterator()",
+            "sqlalchemy": ", or stream once with yield_per(...)",
+        }.get(callsite.library, ", or read everything through one cursor")
+        return f"Continue behind the last key instead of counting rows again: WHERE id > ? ORDER BY id LIMIT n{stream}."
+    return "Look at the plan of this statement for a step that runs once for each row: an index, or a join on equal keys, ends it."
 
 
 def larger_chunks(callsite: Callsite) -> str:

@@ -185,6 +185,11 @@ class Claims:
             else:
                 yield group
 
+    @property
+    def all(self) -> tuple[Group, ...]:
+        """All groups, whether a finding explains them or not."""
+        return tuple(self._groups)
+
     def take(self, group: Group) -> None:
         """Note that a finding explains these calls."""
         self._taken.update(group.frames)

@@ -6,10 +6,10 @@ import secrets
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
-from .._calls import begin, end
+from .._calls import add_asked, begin, end
 from .._context import HOT, fork, variable
 from .._fingerprint import key_of, values_of
-from .._limits import MAX_KEYS_PER_FRAME
+from .._limits import MAX_ASKED, MAX_KEYS_PER_FRAME, MAX_VALUES_PER_FRAME
 from .._site import NOWHERE, above, callsite as make_callsite, nearest, place_of, quick, read_place
 from .._statement import statement
 
@@ -266,6 +266,9 @@ def end_query(query: Query, parameters: Any, many: bool, ended_ns: int, sets: in
         callers=query.callers,
         ended_ns=ended_ns,
     )
+    if batch > 1 and not many and query.statement.operation == "read":
+        if query.call.frame.more().batch_sum <= MAX_VALUES_PER_FRAME:
+            add_asked(query.call, values_of(parameters, MAX_ASKED))
 
 
 def fail_query(query: Query, error: BaseException | str, parameters: Any, ended_ns: int) -> None:

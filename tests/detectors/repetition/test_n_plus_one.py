@@ -350,9 +350,32 @@ def test_a_constant_count_of_few_requests_says_nothing_yet() -> None:
 def test_advice_is_in_the_words_of_the_library(library: str, version: str, rows: int, expected: str) -> None:
     unit = Unit()
     unit.call(site("SELECT id, author FROM posts", 38), rows=[(1000 + at, 5000 + at) for at in range(5)])
-    child = site(library=library, version=version)
+    one = " LIMIT ?" if rows == 1 else ""  # Django asks so for a single object
+    child = site(f"SELECT id, name FROM users WHERE id = ?{one}", library=library, version=version)
     for at in range(5):
         unit.call(child, 5000 + at, rows=[(9000 + at * 10 + row,) for row in range(rows)])
+
+    (finding,) = unit.judge()
+
+    assert expected in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT id FROM posts WHERE author_id = ?", "prefetch_related"),  # a collection that has one row
+        ("SELECT COUNT(*) AS __count FROM posts WHERE author_id = ?", "Count("),
+        ("SELECT ? AS a FROM posts WHERE author_id = ? LIMIT ?", "Exists("),
+        ("SELECT id, name FROM users WHERE id = ? LIMIT ?", "deferred field"),
+        ("SELECT id, name FROM profiles WHERE user_id = ? LIMIT ?", "select_related"),
+    ],
+)
+def test_advice_for_django_follows_the_statement(statement: str, expected: str) -> None:
+    unit = Unit()
+    unit.call(site("SELECT id FROM users", 38), rows=[(5000 + at,) for at in range(5)])
+    child = site(statement, library="django", version="5.2")
+    for at in range(5):
+        unit.call(child, 5000 + at, rows=[(9000 + at,)])
 
     (finding,) = unit.judge()
 

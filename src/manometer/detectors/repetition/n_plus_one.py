@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ..._model import IO_KINDS
 from .. import _advice
 from .._claims import Claims
+from .._eager import bypassed
 from .._evidence import batch_saving_ns, speak
 from .._flow import Origin, is_paging, origin_of
 
@@ -74,11 +75,20 @@ def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Findin
         repeats=group.calls,
         cost_ns=group.covered_ns + group.client_ns(group.calls - 1),
         saving_ns=batch_saving_ns(group),
-        advice=_advice.batch_reads(group, origin.source) if group.known else _advice.check_repeats(),
+        advice=_advise(claims, group, origin),
         evidence=evidence,
         source=origin.source,
         only_info=bounded,
     )
+
+
+def _advise(claims: Claims, group: Group, origin: Origin) -> str:
+    if not group.known:
+        return _advice.check_repeats()
+    load = bypassed(claims, group)
+    if load is not None:
+        return _advice.use_what_is_loaded(load.callsite)
+    return _advice.batch_reads(group, origin.source)
 
 
 def _fit(
