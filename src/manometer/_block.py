@@ -73,9 +73,9 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
         else:
             return
         try:
-            close_profile(opened, name_of(error) if error is not None else "")
-        finally:
             restore(opened)
+        finally:
+            close_profile(opened, name_of(error) if error is not None else "")
 
     def __enter__(self) -> Profile | None:
         """Open the unit in the current context."""

@@ -112,13 +112,13 @@ class Measure:
         inner = Branch(frame, branch.owner, branch.profile, branch)
         started_ns = inner.since_ns = HOT["clock_"]()
         active = frame.active
+        inner.opened.add(inner)
         frame.active = active + OPEN_CALL
         try:
             if active or branch.again:
                 HOT["enter_async_"](branch, inner, frame, parent, ())
             else:
                 frame.since_ns = started_ns
-            inner.opened.add(inner)
             variable.set(inner)
         except BaseException:
             _take_back(inner, branch)
@@ -146,8 +146,13 @@ class Measure:
             if not inner or inner.base.callsite is self._callsite:
                 break
             inner = inner.outer
-        if inner and self._callsite is not None and inner.base.callsite is self._callsite:
+        if not inner or self._callsite is None or inner.base.callsite is not self._callsite:
+            return
+        try:
             _leave(inner, error)
+        except BaseException:
+            _take_back(inner, inner.outer)
+            raise
 
     def __enter__(self) -> Measure:
         """Open the block in the current context."""
@@ -174,7 +179,8 @@ class Measure:
 
 def _take_back(inner: Branch, outer: Branch | None) -> None:
     """Undo what entering a block moved, in an order that an exception in between does not harm."""
-    inner.base.active -= OPEN_CALL
+    if inner in inner.opened:
+        inner.base.active -= OPEN_CALL
     try:
         inner.opened.discard(inner)
     finally:
