@@ -23,6 +23,9 @@ _said_ns: Final[dict[str, int]] = {}
 _pending: Final[dict[str, str]] = {}
 _SAY_EVERY_NS: Final = 60 * 1_000_000_000
 
+DEPTH: Final = ".depth"
+"""Ends the name of a point where the application's own recursion ended: no reason to switch anything off."""
+
 strict = False
 """Tests set it: a failure inside manometer is then raised where it happens."""
 
@@ -42,7 +45,7 @@ def failed(point: str, error: Exception) -> None:
     if strict:
         raise error
     if type(error) is RecursionError:
-        point += ".depth"  # the application's own recursion ended here: no reason to switch anything off
+        point += DEPTH
     counts[point] = counts.get(point, 0) + 1
     if len(_pending) < _limits.MAX_OUTCOMES * 8:
         _pending[point] = type(error).__name__
@@ -71,10 +74,15 @@ def shield(point: str, function: Callable[..., Any], otherwise: Callable[..., An
     Adds 0.1 us, so only to slow paths.
     """
 
+    deep = point + DEPTH
+
     def shielded(*args: Any) -> Any:
         if counts.get(point, 0) < _limits.MAX_FAILURES:
             try:
                 return function(*args)
+            except RecursionError:
+                # Nothing of ours is called here: a second error would become the context of the host's.
+                counts[deep] = counts.get(deep, 0) + 1
             except Exception as error:
                 failed(point, error)
         return otherwise(*args)
