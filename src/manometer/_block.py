@@ -65,17 +65,21 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
         return opened.profile
 
     def _leave(self, error: type[BaseException] | None) -> None:
+        try:
+            self._close(error)
+        except BaseException:  # an interrupt, perhaps half way: each step may be done twice
+            self._close(error)
+            raise
+
+    def _close(self, error: type[BaseException] | None) -> None:
         current = variable.get()
         for at in range(len(self._open) - 1, -1, -1):
-            if self._open[at].branch is current or at == 0:
-                opened = self._open.pop(at)
-                break
-        else:
-            return
-        try:
-            restore(opened)
-        finally:
-            close_profile(opened, name_of(error) if error is not None else "")
+            opened = self._open[at]
+            if opened.branch is current or at == 0:
+                restore(opened)
+                close_profile(opened, name_of(error) if error is not None else "")
+                del self._open[at]
+                return
 
     def __enter__(self) -> Profile | None:
         """Open the unit in the current context."""

@@ -126,19 +126,17 @@ class Measure:
         return inner
 
     def _open(self, caller: Any) -> None:
-        """Enter; whatever goes wrong, the context is as it was before."""
+        """Enter, or leave the context as it was."""
         if _guard.is_off(_POINT):
             return
         before = variable.get()
         try:
             self._enter(caller)
-        except BaseException as error:
+        except BaseException:
             inner = variable.get()
             if inner and inner is not before and inner.outer and inner.base.callsite is self._callsite:
                 _take_back(inner, inner.outer)
-            if not isinstance(error, Exception):
-                raise
-            _guard.failed(_POINT, error)
+            raise
 
     def _exit(self, error: BaseException | None) -> None:
         inner = variable.get()
@@ -146,13 +144,12 @@ class Measure:
             if not inner or inner.base.callsite is self._callsite:
                 break
             inner = inner.outer
-        if not inner or self._callsite is None or inner.base.callsite is not self._callsite:
-            return
-        try:
-            _leave(inner, error)
-        except BaseException:
-            _take_back(inner, inner.outer)
-            raise
+        if inner and self._callsite is not None and inner.base.callsite is self._callsite:
+            try:
+                _leave(inner, error)
+            except BaseException:
+                _take_back(inner, inner.outer)
+                raise
 
     def __enter__(self) -> Measure:
         """Open the block in the current context."""
