@@ -84,3 +84,32 @@ def patch(owner: Any, name: str, wrapper: Wrapper) -> Undo:
             setattr(owner, name, own)
 
     return undo
+
+
+def add(owner: Any, name: str, function: Callable[..., Any]) -> Undo:
+    """Give a class a method that it does not define, because it answers for it in `__getattr__`.
+
+    Args:
+        owner: The class.
+        name: The attribute.
+        function: The method itself.
+
+    Returns:
+        What takes it away again, unless somebody replaced it.
+
+    Raises:
+        Unsupported: The class, or one above it, defines it by now.
+    """
+    found = getattr(owner, name, None)
+    if found is function:
+        return nothing
+    if found is not None:
+        msg = f"{owner.__qualname__} defines {name}"
+        raise Unsupported(msg)
+    setattr(owner, name, function)
+
+    def undo() -> None:
+        if vars(owner).get(name) is function:
+            delattr(owner, name)
+
+    return undo
