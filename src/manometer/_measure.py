@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final, overload
 from . import _context, _guard, _limits
 from ._context import HOT, Branch, variable
 from ._model import OPEN_CALL, Callsite
+from ._options import Options, check
 from ._plan import NOTHING, Plan, fail, slow
 from ._template import Shape, is_wrapper, kind_of, shape_of, wrap
 
@@ -20,61 +21,8 @@ if TYPE_CHECKING:
     from ._model import Kind
 
 _F = TypeVar("_F")
-_KINDS: Final = ("call", "db", "http", "cache", "queue", "template", "lock")
 _LRU: Final = type(functools.lru_cache(lambda: None))
 _POINT: Final = "measure.block"
-
-
-@final
-class Options:
-    """The checked options of one `measure(...)`."""
-
-    __slots__ = ("expect", "key", "kind", "name", "size", "slow_ns")
-
-    def __init__(
-        self,
-        name: str | None,
-        key: Sequence[str] | str | Callable[..., object] | None,
-        size: str | Callable[..., object] | None,
-        slow_ms: float | None,
-        kind: Kind,
-        expect: str | Mapping[str, str] | None,
-    ) -> None:
-        _check(name is None or (type(name) is str and name != ""), "name", "a non-empty str", name)
-        _check(kind in _KINDS, "kind", "one of " + ", ".join(_KINDS), kind)
-        names = (key,) if isinstance(key, str) else key
-        if names is not None and not callable(names):
-            good = isinstance(names, (tuple, list)) and all(type(item) is str for item in names)
-            _check(good, "key", "parameter names or a function of the arguments", key)
-            names = tuple(names)
-        _check(
-            size is None or type(size) is str or callable(size),
-            "size",
-            "a parameter name or a function",
-            size,
-        )
-        good_ms = slow_ms is None or (type(slow_ms) in (int, float) and 0 <= slow_ms <= 86_400_000)
-        _check(good_ms, "slow_ms", "a number of milliseconds, 0 to 86400000", slow_ms)
-        self.name = name
-        self.key = names
-        self.size = size
-        self.slow_ns = None if slow_ms is None else int(slow_ms * 1e6)
-        self.kind = kind
-        self.expect = _expectations(expect)
-
-
-def _check(good: bool, option: str, allowed: str, value: object) -> None:
-    if not good:
-        msg = f"measure: {option} must be {allowed}, not {value!r}"
-        raise TypeError(msg)
-
-
-def _expectations(expect: str | Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    pairs = {"*": expect} if isinstance(expect, str) else dict(expect or {})
-    for rule, reason in pairs.items():
-        good = type(rule) is str and type(reason) is str and reason.strip()
-        _check(bool(good), "expect", "a reason, or a mapping of rule to reason", expect)
-    return tuple(pairs.items())
 
 
 _DEFAULT: Final = Options(None, None, None, None, "call", None)
@@ -160,7 +108,13 @@ class Measure:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the block; an exception is counted and passes untouched."""
-        _guard.call(_POINT, self._exit, error)
+        before = variable.get()
+        try:
+            _guard.call(_POINT, self._exit, error)
+        except BaseException:  # an interrupt
+            if variable.get() is before:
+                self._exit(error)
+            raise
 
     async def __aenter__(self) -> Measure:
         """Open the block in the current context."""
@@ -387,8 +341,8 @@ def expected(reason: str, *rules: str) -> Measure:
     Raises:
         TypeError: No reason.
     """
-    _check(type(reason) is str and bool(reason.strip()), "expected", "given a reason", reason)
-    _check(all(type(rule) is str and rule for rule in rules), "expected", "given names of rules", rules)
+    check(type(reason) is str and bool(reason.strip()), "expected", "given a reason", reason)
+    check(all(type(rule) is str and rule for rule in rules), "expected", "given names of rules", rules)
     pairs = tuple((rule, reason) for rule in rules or ("*",))
     key = (reason, "expected:" + ",".join(rules), "", 0)
     callsite = _blocks.get(key)
