@@ -18,7 +18,7 @@ LAYERS = (
         "_context", "_merge", "_rolling", "_calls", "_curve", "_growth", "_sizes", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
         "_live", "_ledger", "_expect", "_site", "_forks",
     },
-    {"_measure", "_template", "_plan", "_block", "_pipeline", "_governor"},
+    {"_measure", "_options", "_template", "_plan", "_block", "_pipeline", "_governor"},
     {"sources", "probes", "detectors", "exporters"},
     {"_runtime", "testing", "cli", "__main__"},
     {"__init__"},
