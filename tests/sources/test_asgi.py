@@ -297,6 +297,20 @@ def test_only_the_fault_of_the_application_is_its_error(
     assert [profile.outcome for profile in profiles] == [outcome]
 
 
+@pytest.mark.parametrize(("count", "outcome"), [(1, "LookupError"), (2, "ExceptionGroup")])
+def test_group_of_one_is_that_one(profiles: list[Profile], count: int, outcome: str) -> None:
+    class ExceptionGroup(Exception):  # noqa: N818 - Python 3.10 has none
+        exceptions = (LookupError("canary"),) * count
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise ExceptionGroup
+
+    with pytest.raises(ExceptionGroup):
+        ask(Middleware(app))
+
+    assert [profile.outcome for profile in profiles] == [outcome]
+
+
 def test_own_os_error_is_an_error(profiles: list[Profile]) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise FileNotFoundError("canary")

@@ -320,14 +320,15 @@ def test_messages_are_identical_on_and_off(
 
 
 def _without_times(item: tuple[Any, ...]) -> tuple[Any, ...]:
-    if type(item[1]) is not list:
-        return item
+    return item if type(item[1]) is not list else (item[0], [_timeless(message) for message in item[1]])
+
+
+def _timeless(message: dict[str, Any]) -> dict[str, Any]:
+    body, headers = message.get("body", b""), message.get("headers", [])
+    if body[:2] == b"\x1f\x8b":  # the header of gzip holds the time of compression
+        body = body[:4] + b"\0" * 4 + body[8:]
     times = (b"last-modified", b"date")
-    return (item[0], [
-        {**message, "headers": [pair for pair in message["headers"] if pair[0] not in times]}
-        if "headers" in message else message
-        for message in item[1]
-    ])  # fmt: skip
+    return {**message, "body": body, "headers": [pair for pair in headers if pair[0] not in times]}
 
 
 def test_error_of_the_application_is_the_same_object(profiles: list[Profile]) -> None:

@@ -27,6 +27,8 @@ _POINT: Final = "sources.asgi"
 _GONE: Final = frozenset({"http.disconnect", "websocket.disconnect"})
 _LAST: Final = frozenset({"http.response.body", "http.response.zerocopysend"})
 _REFUSED: Final = frozenset({"websocket.close", "websocket.http.response.start"})
+_GROUPS: Final = frozenset({"ExceptionGroup", "BaseExceptionGroup"})
+_MAX_GROUPS: Final = 8
 _MAX_HEADERS: Final = 64
 """Headers looked at for the one that is wanted."""
 
@@ -201,6 +203,7 @@ class _Exchange:
 
     def failed(self, error: BaseException) -> None:
         """End the request with the exception that left the application."""
+        error = _single(error)
         name = type(error).__name__
         if isinstance(error, CancelledError) or name == "Cancelled":
             self._request.outcome = DISCONNECTED if self._gone else CANCELLED
@@ -223,6 +226,16 @@ class _Exchange:
             if _context.sink is not None:
                 _context.sink(profile)
         self._held.clear()
+
+
+def _single(error: BaseException) -> BaseException:
+    """Return what a task group wrapped: a group of one is that one."""
+    for _ in range(_MAX_GROUPS):
+        inner = getattr(error, "exceptions", None)
+        if type(error).__name__ not in _GROUPS or type(inner) is not tuple or len(inner) != 1:
+            break
+        error = inner[0]
+    return error
 
 
 def _settle(request: Request) -> None:
