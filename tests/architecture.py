@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 # A new module gets its layer here. An import may only point down; within a layer it must not come back.
 LAYERS = (
-    {"_course", "_model", "_boundary", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
+    {"_course", "_curve", "_growth", "_size", "_model", "_boundary", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
     {
-        "_context", "_merge", "_rolling", "_calls", "_curve", "_growth", "_sizes", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
+        "_context", "_merge", "_rolling", "_calls", "_sizes", "_trends", "_containers", "_size_history", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
         "_live", "_ledger", "_expect", "_site", "_forks",
     },
     {"_measure", "_options", "_template", "_plan", "_block", "_pipeline", "_governor"},

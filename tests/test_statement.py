@@ -483,3 +483,11 @@ def test_statements_of_real_mappers_keep_their_names(text: str) -> None:
         0
     ] or (made.table == "")
     assert statement(made.shape).shape == made.shape
+
+
+def test_the_escape_of_a_like_is_one_character_in_every_dialect():
+    text = r"SELECT id FROM notes WHERE NOT (text LIKE ? ESCAPE '\') AND secret = 'x' ORDER BY id LIMIT 500 OFFSET 3"
+
+    assert statement(text).shape == (
+        "SELECT id FROM notes WHERE NOT (text LIKE ? ESCAPE ?) AND secret = ? ORDER BY id LIMIT ? OFFSET ?"
+    )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 LOG_FORMATS: Final = ("logfmt", "json", "tree")
-EXPORTERS: Final = ("log", "console")
+EXPORTERS: Final = ("log", "console", "file")
 _TRUE: Final = ("1", "true", "on", "yes")
 _FALSE: Final = ("0", "false", "off", "no")
 
@@ -55,6 +55,11 @@ class Config:
         expect: `(what, reason)` pairs: findings that are wanted. *what* is a finding id
             (`mn-7f3a21`), a rule, or `rule@route-pattern`. The reason is mandatory. In the
             environment `mn-7f3a21=tenant loop is by design;n-plus-one@/admin/*=internal page`.
+        measure: Functions to measure without a change to them, `module:pattern` each, such as
+            `shop.views:*` or `shop.models:Order.total`.
+        file_path: File that the exporter `file` writes; empty stands for `manometer.jsonl` in the
+            current directory.
+        file_max_bytes: Size in bytes at which that file is rotated; one older file is kept.
         app: Packages or directories that count as the application although they are installed
             among the libraries.
         repeat_after_s: Seconds until a known finding may speak again.
@@ -79,6 +84,9 @@ class Config:
     log_format: str = "logfmt"
     disable: frozenset[str] = field(default_factory=frozenset)
     expect: tuple[tuple[str, str], ...] = ()
+    measure: tuple[str, ...] = ()
+    file_path: str = ""
+    file_max_bytes: int = _limits.MAX_FILE_BYTES
     app: tuple[str, ...] = ()
     repeat_after_s: float = 300.0
     heartbeat_s: float = _limits.HEARTBEAT_S
@@ -206,6 +214,18 @@ def _check_routes(value: Any) -> str:
     return ""
 
 
+def _check_path(value: Any) -> str:
+    return "" if type(value) is str and "\0" not in value else "of type str (a path)"
+
+
+def _check_measure(value: Any) -> str:
+    allowed = "module:pattern entries such as shop.views:*"
+    if type(value) is not tuple or any(type(item) is not str for item in value):
+        return f"of type tuple of str ({allowed})"
+    parts = [item.partition(":") for item in value]
+    return "" if all(module and pattern for module, _, pattern in parts) else allowed
+
+
 def _check_expect(value: Any) -> str:
     allowed = "what=reason pairs such as mn-7f3a21=by design; the reason is mandatory"
     if type(value) is not tuple:
@@ -229,6 +249,9 @@ _CHECKS: Final[dict[str, Callable[[Any], str]]] = {
     "log_format": _check_format,
     "disable": _strings(frozenset, "names"),
     "expect": _check_expect,
+    "measure": _check_measure,
+    "file_path": _check_path,
+    "file_max_bytes": _whole(10_000, 10_000_000_000),
     "app": _strings(tuple, "packages or directories"),
     "repeat_after_s": _number(0, 86_400, " s"),
     "heartbeat_s": _number(0, 86_400, " s"),
@@ -298,6 +321,9 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "log_format": str.lower,
     "disable": _parse_set,
     "expect": _parse_expect,
+    "measure": _parse_list,
+    "file_path": str,
+    "file_max_bytes": _parse_whole,
     "app": _parse_list,
     "repeat_after_s": _parse_number,
     "heartbeat_s": _parse_number,

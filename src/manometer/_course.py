@@ -6,7 +6,8 @@ from typing import Final, NamedTuple, final
 
 FIRST: Final = 4
 """Number of the call from which a course is kept: most frames never have one."""
-_ENOUGH: Final = 16
+ENOUGH: Final = 16
+"""Calls of a frame from which they may be said to slow down."""
 _MORE_EACH: Final = 1.25
 _MORE_IN_ALL: Final = 2.0
 _SAME_ROWS: Final = 1.5
@@ -59,7 +60,7 @@ class Course:
         Args:
             calls: Calls of the frame.
         """
-        if calls < _ENOUGH or len(self.least_ns) < 3:
+        if calls < ENOUGH or len(self.least_ns) < 3:
             return None
         least, rows = self.least_ns, self._rows_a_call(calls)
         first = len(least) - 1

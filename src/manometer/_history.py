@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
 from ._model import IO_KINDS
+from ._size_history import SizeHistory
 
 if TYPE_CHECKING:
     from ._model import Callsite, Frame, Profile
@@ -22,14 +23,17 @@ BUCKETS: Final = 48
 class _Fit:
     """Six sums for a line through (rows of the source, calls), exact because they are integers."""
 
-    __slots__ = ("high", "low", "n", "source", "sx", "sxx", "sxy", "sy", "syy")
+    __slots__ = ("high", "low", "n", "seen", "source", "sx", "sxx", "sxy", "sy", "syy")
 
     def __init__(self, source: Callsite | None) -> None:
         self.source = source
         self.n = self.sx = self.sy = self.sxx = self.sxy = self.syy = 0
         self.low = self.high = 0
+        self.seen = 0  # one bit for each number of rows, above 30 one for each octave
 
     def add(self, rows: int, calls: int) -> None:
+        if rows:
+            self.seen |= 1 << (rows if rows < 31 else 26 + rows.bit_length())
         self.low = min(self.low, rows) if self.n else rows
         self.high = max(self.high, rows)
         self.n += 1
@@ -88,7 +92,7 @@ class _Sum:
 
 
 @final
-class History:
+class History(SizeHistory):
     """What earlier profiles show; implements `protocols.HistoryView`.
 
     Background thread only, so it needs no lock. Bounded: the route seen least recently is forgotten;
@@ -100,6 +104,7 @@ class History:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._routes: OrderedDict[str, _Route] = OrderedDict()
         self._sites = 0
         self.evicted = 0
@@ -110,6 +115,7 @@ class History:
         route = self._route(profile.route or profile.name)
         route.profiles += 1
         route.histogram[_bucket(profile.duration_ns)] += 1
+        self.add_sizes(profile)
         sums = _sums(profile)
         # In the rolling profile everything grows with the traffic, so that nothing follows from it.
         reads = None if profile.kind == "process" else _reads(sums)
@@ -144,6 +150,12 @@ class History:
         known = self._routes.get(route)
         calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
         return None if calls is None else calls.fit.line()
+
+    def rows_seen(self, route: str, callsite: object) -> int:
+        """Return over how many distinct numbers of rows, from one on, `counts_follow_rows` speaks."""
+        known = self._routes.get(route)
+        calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
+        return 0 if calls is None else bin(calls.fit.seen).count("1")
 
     def latency(self, route: str, callsite: Callsite | None = None) -> tuple[int, ...]:
         """Return the histogram of durations of a route, or of the time its profiles spent in a callsite.

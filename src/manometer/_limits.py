@@ -54,6 +54,16 @@ MAX_SIZES: Final = 64
 """Sizes, about, that are told apart for one callsite (`_growth`)."""
 MAX_OBSERVATIONS_PER_SIZE: Final = 64
 """Latest costs kept for each of them: 8 bytes each."""
+MAX_MEASURED_BY_NAME: Final = 1_000
+"""Functions that `Config.measure` may name in all."""
+MAX_TRENDS: Final = 2_000
+"""Callsites that cross a boundary whose trend is followed; 0.4 kB each."""
+MAX_CONTAINERS: Final = 64
+"""Containers of the application whose length is followed, the longest ones."""
+MAX_SAMPLES: Final = 128
+"""Lengths kept of each; then every second one goes."""
+CONTAINERS_S: Final = 60.0
+"""Time between two looks at the containers of the application."""
 MAX_GROWTHS: Final = 256
 """Callsites whose growth is followed; 12 kB each, 34 kB at most."""
 MAX_PAIRS_PER_FRAME: Final = 64
@@ -70,6 +80,10 @@ MAX_NAME: Final = 256
 MAX_STATEMENT_READ: Final = 8_192
 MAX_STATEMENT_SHAPE: Final = 1_024
 MAX_STATEMENTS_CACHED: Final = 2_000
+MAX_FILE_BYTES: Final = 50_000_000
+"""Size at which the file of reports is rotated."""
+MAX_RECORD_BYTES: Final = 65_536
+"""One report in it."""
 MAX_LINE_BYTES: Final = 4_096
 """A longer line interleaves with other writers of the same pipe (66 of 800 broken at 5,000 bytes)."""
 SOFT_LINE_BYTES: Final = 1_000

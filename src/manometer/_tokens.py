@@ -34,6 +34,7 @@ TOKEN: Final = re.compile(
       |(?:\d\w*(?:\.\w*)?|\.\d\w*)(?:(?<=[eE])[+-]\d+)?               #   numbers
       |[nNxXbB]?'(?!'')[^'\\]*(?:(?:''|\\[^'])[^'\\]*)*'(?![\w'])     #   a quote after a backslash is ambiguous
       |''''(?![\w'])
+      |(?<=\b[eE][sS][cC][aA][pP][eE]\ )'\\'(?![\w'])                 #   ESCAPE takes one character everywhere
       |[eE]'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'(?![\w'])
       |(\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?:\7|\Z)                         #   5 dollar tag
       |\$\w+

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from ._finding import Finding, Report
-    from ._model import Profile
+    from ._model import Callsite, Profile
+    from ._size import Container, Grown, Rise
 
 Undo = Callable[[], None]
 
@@ -25,6 +26,21 @@ class HistoryView(Protocol):
             `(a, b, profiles, residual)`, or None while rows did not vary enough to tell; the
             residual is the share of the variance that the line leaves over, 0 for a perfect one.
         """
+
+    def rows_seen(self, route: str, callsite: object) -> int:
+        """Return over how many distinct numbers of rows, from one on, that fit was made."""
+
+    def growth(self, callsite: Callsite) -> Iterable[Grown]:
+        """Return how the cost of a callsite grows, by each sort of size that is known of it."""
+
+    def slowed(self, callsite: Callsite) -> tuple[int, int]:
+        """Return in how many units of work the calls slowed down, and in how many that could be told."""
+
+    def rising(self, callsite: Callsite) -> Rise | None:
+        """Say how the largest results of a callsite keep rising; None when they do not."""
+
+    def growing_containers(self) -> Iterable[Container]:
+        """Return the containers of the application that only ever grow."""
 
 
 @runtime_checkable

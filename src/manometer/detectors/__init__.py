@@ -11,6 +11,10 @@ from .repetition.n_plus_one import n_plus_one
 from .repetition.repeated_call import repeated_call
 from .repetition.wasted_eager_load import wasted_eager_load
 from .repetition.write_loop import write_loop
+from .size.growing_container import growing_container
+from .size.slowing_call import slowing_call
+from .size.superlinear import superlinear
+from .size.unbounded_result import unbounded_result
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -27,6 +31,10 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("write-loop", write_loop),
     ("duplicate-read", duplicate_read),
     ("repeated-call", repeated_call),
+    ("superlinear", superlinear),
+    ("slowing-call", slowing_call),
+    ("unbounded-result", unbounded_result),
+    ("growing-container", growing_container),
 )
 """Rule and detector, from most to least precise: the first to explain a call claims it."""
 

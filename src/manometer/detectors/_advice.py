@@ -173,6 +173,20 @@ def read_in_order(callsite: Callsite) -> str:
     return "Look at the plan of this statement for a step that runs once for each row: an index, or a join on equal keys, ends it."
 
 
+def bound_result(callsite: Callsite) -> str:
+    """Say how a read can be kept from returning all there is."""
+    if callsite.library == "django":
+        return "Give it a limit (a slice, a Paginator), or stream it with iterator(); select only what is shown."
+    if callsite.library == "sqlalchemy":
+        return "Give it a limit(...) and page through it, or stream it with yield_per(...); select only what is shown."
+    return "Give it a LIMIT and page through it, or stream it; select only what is shown."
+
+
+def bound_container() -> str:
+    """Say how a container can be kept from growing for ever."""
+    return "Give it a bound (functools.lru_cache(maxsize=...), deque(maxlen=...)), or remove what is no longer needed."
+
+
 def larger_chunks(callsite: Callsite) -> str:
     """Say how the same values can travel in fewer calls."""
     if callsite.library == "django":

@@ -123,6 +123,14 @@ def install_all(config: Config, report: Report) -> Undo:
     installed = _Installed(report)
     _installed.append(installed)
     installed.undos.append(_route.exclude(config.exclude))
+    if config.measure:
+        from ._by_name import measure_names
+
+        installed.undos.append(
+            measure_names(
+                config.measure, lambda module, reason: report(f"measure:{module}", "inactive", reason)
+            )
+        )
     for name, entry in SOURCES.items():
         if config.is_off(name):
             report(name, "off", "")

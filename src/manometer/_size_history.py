@@ -1,0 +1,49 @@
+"""What many profiles say about size together: growth, slowing calls, rising results, growing containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._containers import Containers
+from ._sizes import Growths
+from ._trends import Trends
+
+if TYPE_CHECKING:
+    from ._model import Callsite, Profile
+    from ._size import Container, Grown, Rise
+
+
+class SizeHistory:
+    """The part of the history that the question of size needs. Background thread only.
+
+    Attributes:
+        growths: How costs grow with sizes.
+        trends: What changes from one unit of work to the next.
+        containers: The containers of the application; whoever owns the history samples them.
+    """
+
+    def __init__(self) -> None:
+        self.growths = Growths()
+        self.trends = Trends()
+        self.containers = Containers()
+
+    def add_sizes(self, profile: Profile) -> None:
+        """Learn from one sealed profile. Cost: 1 us a frame."""
+        self.growths.add(profile)
+        self.trends.add(profile)
+
+    def growth(self, callsite: Callsite) -> list[Grown]:
+        """Return how the cost of a callsite grows, by each sort of size that is known of it."""
+        return self.growths.of(callsite)
+
+    def slowed(self, callsite: Callsite) -> tuple[int, int]:
+        """Return in how many units of work the calls slowed down, and in how many that could be told."""
+        return self.trends.slowed(callsite)
+
+    def rising(self, callsite: Callsite) -> Rise | None:
+        """Say how the largest results of a callsite keep rising; None when they do not."""
+        return self.trends.rising(callsite)
+
+    def growing_containers(self) -> list[Container]:
+        """Return the containers of the application that only ever grow."""
+        return self.containers.growing()
