@@ -278,6 +278,10 @@ def test_a_response_is_the_same_on_and_off(path):
 
 
 def test_a_client_that_leaves_is_nobodys_fault(profiles):
+    import django
+
+    if django.VERSION < (5, 0):
+        pytest.skip("Django looks out for clients that leave from 5.0 on")
     asgi("/export-async/", leave_after=2)
     (profile,) = profiles
 
