@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import _guard
 from .._context import HOT
 from ._dbapi import Driver, begin_on_cursor, end_on_cursor, fail, rows_of
+from ._fetch import finish_single
 from ._query import branch, carry, spot
 
 if TYPE_CHECKING:
@@ -86,16 +87,17 @@ def fetch(last: bool | None) -> Wrapper:
     def tap(wrapped: Callable[..., Any], cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         rows = rows_of.get(cursor)
         found = wrapped(*args, **kwargs)
-        return found if rows is None else named(_fetched(rows, found, last), wrapped)
+        return found if rows is None else named(_fetched(cursor, rows, found, last), wrapped)
 
     return tap
 
 
-async def _fetched(rows: Rows, found: Any, last: bool | None) -> Any:
+async def _fetched(cursor: Any, rows: Rows, found: Any, last: bool | None) -> Any:
     started_ns = HOT["clock_"]()
     found = await found
     if last is None:
         _count(rows, found, started_ns)
+        finish_single(cursor, rows)
     else:
         rows.many(found, started_ns, HOT["clock_"](), last)
     return found

@@ -28,7 +28,16 @@ def fetchone(wrapped: Callable[..., Any], cursor: Any, args: tuple[Any, ...], kw
     started_ns = HOT["clock_"]()
     row = wrapped(*args, **kwargs)
     rows.one(row, started_ns, HOT["clock_"]())
+    finish_single(cursor, rows)
     return row
+
+
+def finish_single(cursor: Any, rows: Rows) -> None:
+    """Add up a row that is known to be the only one: nobody may ask for the end, or close the cursor in time."""
+    if rows.count == 1:
+        known = cursor.rowcount
+        if type(known) is int and known == 1:
+            rows.finish()
 
 
 def fetchmany(wrapped: Callable[..., Any], cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

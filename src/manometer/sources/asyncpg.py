@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _POINT: Final = "sources.asyncpg"
 _LOWEST: Final = (0, 27)
-_OWN: Final = frozenset({"reset"})
-"""What a pool does to a connection that is given back."""
+_OWN: Final = frozenset({"_mogrify", "reset"})
+"""Quoting by the server, and what a pool does to a connection that is given back."""
 _OWN_FRAMES: Final = 4
 """`begin` up to the coroutine that stands in the driver's place."""
 _POOLED: Final = ("execute", "executemany", "fetch", "fetchval", "fetchrow", "fetchmany")
@@ -210,7 +210,7 @@ def _end(
     sets = 0
     if kind == "copied":
         sets = _copied(found)
-        query.many = sets > 0
+        query.many, query.parameters = sets > 0, None
     _dbapi.end(driver, connection, query, ended_ns, sets)
     if kind in ("portal", "bound"):
         _keep_portal(owner, query, found, ended_ns)

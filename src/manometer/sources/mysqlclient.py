@@ -42,7 +42,7 @@ class MySQLClientSource:
         require(cursors.BaseCursor.executemany, "self", "query", "args")
 
         def unknown(connection: Any) -> Origin:
-            return _origin(connection, {}, version)
+            return _dbapi.origin(_system(connection), "", None, "", "mysqlclient", version)
 
         driver = Driver(_POINT, "MySQLdb", unknown, in_transaction=_may_be_in_transaction)
 
@@ -87,11 +87,14 @@ def _link(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any], versio
 
 
 def _origin(connection: Any, found: dict[str, Any], version: str) -> Origin:
-    system = "mariadb" if "MariaDB" in connection.get_server_info() else "mysql"
     socket = found.get("unix_socket")
     host = socket or found.get("host") or "localhost"
     port = found.get("port") or 3306
-    return _dbapi.origin(system, host, port, found.get("database"), "mysqlclient", version)
+    return _dbapi.origin(_system(connection), host, port, found.get("database"), "mysqlclient", version)
+
+
+def _system(connection: Any) -> str:
+    return "mariadb" if "MariaDB" in connection.get_server_info() else "mysql"
 
 
 def _may_be_in_transaction(connection: Any) -> bool:

@@ -198,5 +198,5 @@ def _end_copy(driver: Driver, cursor: Any, query: Query | None) -> None:
     if query is None:
         return
     rows = cursor.rowcount
-    query.many = type(rows) is int and rows > 0
+    query.many, query.parameters = type(rows) is int and rows > 0, None
     _guard.call(driver.point, _dbapi.end, driver, cursor.connection, query, HOT["clock_"](), rows)

@@ -48,12 +48,16 @@ class Psycopg2Source:
         if not (_LOWEST <= numbers < (3,)):
             msg = f"psycopg2 {version} is not supported (2.8 and later 2.x are)"
             raise Unsupported(msg)
+        if getattr(sql.SQL("x"), "_wrapped", None) != "x":
+            msg = f"psycopg2 {version} composes statements otherwise"
+            raise Unsupported(msg)
         require(psycopg2.connect, "dsn", "connection_factory", "cursor_factory")
         driver = Driver(
             _POINT,
             "psycopg2",
             partial(_origin, version),
-            text=Composer(sql, _inside).text,
+            text=Composer(sql, lambda part: part._wrapped).text,
+            has_rows=lambda cursor: cursor.description is not None or cursor.name is not None,
             in_transaction=lambda connection: connection.info.transaction_status != 0,
             own=_OWN,
         )
@@ -80,14 +84,6 @@ def _with_tap(args: Any, kwargs: Any, base: type, tap: type) -> tuple[Any, Any]:
 def _origin(version: str, connection: Any) -> Origin:
     info = connection.info
     return _dbapi.origin("postgresql", info.host, info.port, info.dbname, "psycopg2", version)
-
-
-def _inside(part: Any) -> Any:
-    for name in ("string", "strings", "wrapped", "seq"):
-        found = getattr(part, name, None)
-        if found is not None:
-            return found
-    return None
 
 
 def _connection_class(base: Any, cursor_base: type, cursor_tap: type) -> type:
