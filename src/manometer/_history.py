@@ -11,10 +11,13 @@ from ._model import IO_KINDS
 from ._size_history import SizeHistory
 
 if TYPE_CHECKING:
-    from ._model import Callsite, Frame, Profile
+    from ._model import Callsite, Frame, FrameDetail, Profile
 
 MIN_PROFILES: Final = 8
 """Profiles from which the number of calls may be said to follow the number of rows."""
+MIN_PEAKS: Final = 3
+"""Profiles from which the calls at once may be said to follow the number of calls."""
+_TRIES_KEPT: Final = 10_000
 BUCKETS: Final = 48
 """Bucket n of a histogram counts durations below 2^n ns and not below half of that; 2^47 ns are 39 hours."""
 
@@ -43,10 +46,10 @@ class _Fit:
         self.sxy += rows * calls
         self.syy += calls * calls
 
-    def line(self) -> tuple[float, float, int, float] | None:
+    def line(self, least: int = MIN_PROFILES) -> tuple[float, float, int, float] | None:
         n = self.n
         spread = n * self.sxx - self.sx * self.sx
-        if n < MIN_PROFILES or self.high - self.low < 2 or self.high < 2 * self.low or spread <= 0:
+        if n < least or self.high - self.low < 2 or self.high < 2 * self.low or spread <= 0:
             return None
         together = n * self.sxy - self.sx * self.sy
         across = n * self.syy - self.sy * self.sy
@@ -59,11 +62,24 @@ class _Fit:
 class _Calls:
     """What is known about one callsite on one route."""
 
-    __slots__ = ("fit", "histogram")
+    __slots__ = ("fit", "histogram", "peaks", "retries", "tries")
 
     def __init__(self) -> None:
         self.fit = _Fit(None)
         self.histogram = [0] * BUCKETS
+        self.peaks: _Fit | None = None  # calls at once against calls; made once some overlapped
+        self.tries = self.retries = 0  # of late: the older half is forgotten now and then
+
+    def add_edge(self, total: _Sum) -> None:
+        """Learn how many calls ran at once, and how many were made again after a failure."""
+        if total.peak > 1 or self.peaks is not None:
+            self.peaks = self.peaks or _Fit(None)
+            self.peaks.add(total.calls, total.peak)
+        if total.retries or self.tries:
+            self.tries += total.tries
+            self.retries += total.retries
+            if self.tries > _TRIES_KEPT:
+                self.tries, self.retries = self.tries // 2, self.retries // 2
 
 
 @final
@@ -82,9 +98,12 @@ class _Route:
 class _Sum:
     """All frames of one callsite in one profile."""
 
-    __slots__ = ("calls", "covered_ns", "first_started_ns", "frames", "rows", "rows_max")
+    __slots__ = (
+        "calls", "covered_ns", "first_started_ns", "frames", "peak", "retries", "rows", "rows_max", "tries",
+    )  # fmt: skip
 
     def __init__(self) -> None:
+        self.peak = self.retries = self.tries = 0
         self.calls = self.covered_ns = self.rows = 0
         self.rows_max = -1  # -1: rows were not counted
         self.first_started_ns = 0
@@ -124,6 +143,7 @@ class History(SizeHistory):
             if calls is None:
                 continue
             calls.histogram[_bucket(total.covered_ns)] += 1
+            calls.add_edge(total)
             if reads is not None and total.calls > 1 and _may_repeat(callsite):
                 _find_source(calls, callsite, total, sums, reads)
         for callsite, calls in route.sites.items():
@@ -156,6 +176,24 @@ class History(SizeHistory):
         known = self._routes.get(route)
         calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
         return 0 if calls is None else bin(calls.fit.seen).count("1")
+
+    def peak_follows_calls(self, route: str, callsite: object) -> tuple[float, int, float] | None:
+        """Fit calls at once = a + b x calls over the profiles of *route*.
+
+        Returns:
+            `(b, profiles, unexplained)`; None below three profiles, or while the calls do not vary
+            by a factor of two.
+        """
+        known = self._routes.get(route)
+        calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
+        line = None if calls is None or calls.peaks is None else calls.peaks.line(MIN_PEAKS)
+        return None if line is None else (line[1], line[2], line[3])
+
+    def tries(self, route: str, callsite: object) -> tuple[int, int]:
+        """Return tries of a callsite on *route* of late, and how many of them followed a failure."""
+        known = self._routes.get(route)
+        calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
+        return (0, 0) if calls is None else (calls.tries, calls.retries)
 
     def latency(self, route: str, callsite: Callsite | None = None) -> tuple[int, ...]:
         """Return the histogram of durations of a route, or of the time its profiles spent in a callsite.
@@ -216,12 +254,20 @@ def _sums(profile: Profile) -> dict[Callsite, _Sum]:
         if detail is None:
             continue
         total.frames.append(frame)
+        _add_edge(total, frame, detail)
         if not total.first_started_ns or detail.first_started_ns < total.first_started_ns:
             total.first_started_ns = detail.first_started_ns
         if detail.rows_calls and frame.callsite.kind in IO_KINDS:
             total.rows += detail.rows_sum
             total.rows_max = max(total.rows_max, detail.rows_max)
     return sums
+
+
+def _add_edge(total: _Sum, frame: Frame, detail: FrameDetail) -> None:
+    inside = detail.boundary.retries_inside if detail.boundary is not None else 0
+    total.peak = max(total.peak, detail.peak_in_flight)
+    total.tries += frame.calls + inside
+    total.retries += inside + sum(use.retries for use in detail.keys.values())
 
 
 def _may_repeat(callsite: Callsite) -> bool:

@@ -42,6 +42,16 @@ class HistoryView(Protocol):
     def growing_containers(self) -> Iterable[Container]:
         """Return the containers of the application that only ever grow."""
 
+    def peak_follows_calls(self, route: str, callsite: object) -> tuple[float, int, float] | None:
+        """Fit calls at once = a + b x calls over the profiles of *route*.
+
+        Returns:
+            `(b, profiles, residual)`, or None while the calls did not vary enough to tell.
+        """
+
+    def tries(self, route: str, callsite: object) -> tuple[int, int]:
+        """Return tries of a callsite of late, and how many of them followed a failure."""
+
 
 @runtime_checkable
 class Source(Protocol):
