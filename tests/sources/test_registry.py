@@ -38,9 +38,10 @@ def run(body: str, config: str = "") -> str:
 def test_libraries_wake_their_sources_whenever_they_are_imported() -> None:
     printed = run(
         """
-print(states, [name for name in ("flask", "sqlalchemy") if name in sys.modules])
+watched = ("flask", "sqlalchemy", "sqlite3", "wsgi")
+print({name: states[name] for name in watched}, [name for name in ("flask", "sqlalchemy") if name in sys.modules])
 import flask, sqlalchemy, manometer.sources.wsgi
-print(states)
+print({name: states[name] for name in watched})
 patched = sqlite3.connect, vars(flask.Flask)["__call__"]
 undo()
 undo()
@@ -51,7 +52,7 @@ print(sqlite3.connect is patched[0], vars(flask.Flask)["__call__"] is patched[1]
     first, second, third = printed.splitlines()
     assert (
         first
-        == "{'flask': ['waiting'], 'sqlalchemy': ['waiting'], 'wsgi': ['waiting'], 'sqlite3': ['active']} []"
+        == "{'flask': ['waiting'], 'sqlalchemy': ['waiting'], 'sqlite3': ['active'], 'wsgi': ['waiting']} []"
     )
     assert second.count("'active'") == 4
     assert third == "False False _sqlite3"
@@ -73,7 +74,7 @@ def test_second_start_hears_of_imports_too() -> None:
 
 def test_disabled_sources_are_off() -> None:
     printed = run(
-        "import flask; print(states, sqlite3.connect.__module__)",
+        "import flask; print({name: states[name] for name in ('flask', 'sqlalchemy', 'sqlite3', 'wsgi')}, sqlite3.connect.__module__)",
         config="disable=frozenset({'flask', 'sqlite3', 'sqlalchemy', 'wsgi'})",
     )
 

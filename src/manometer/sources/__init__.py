@@ -38,6 +38,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "pymongo": Entry("pymongo", "pymongo", "PymongoSource"),
     "pymysql": Entry("pymysql", "pymysql", "PyMySQLSource"),
     "asgiref": Entry("asgiref.sync", "asgiref", "AsgirefSource"),
+    "asyncio-streams": Entry("asyncio.streams", "asyncio_streams", "AsyncioStreamsSource"),
     "django": Entry("django.core.handlers.base", "django", "DjangoSource"),
     "django-commands": Entry("django.core.management.base", "django_commands", "DjangoCommandsSource"),
     "django-db": Entry("django.db.backends.utils", "django_db", "DjangoDatabaseSource"),
@@ -52,6 +53,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
     "starlette": Entry("starlette.applications", "starlette", "StarletteSource"),
+    "tenacity": Entry("tenacity", "tenacity", "TenacitySource"),
     "urllib3": Entry("urllib3.connectionpool", "urllib3", "Urllib3Source"),
     "wsgi": Entry("manometer.sources.wsgi", "wsgi", "WSGISource"),
 }

@@ -259,8 +259,8 @@ def items_of(value: object) -> tuple[int, list[tuple[Any, ...]]]:
         items = value
     else:
         return 0, []
-    shown = items if len(items) <= _ROWS_READ else items[:: len(items) // _ROWS_READ + 1]
-    return len(items), [_flat(item) for item in shown]
+    # The first ones: a frame keeps its first arguments, and a loop begins at the beginning.
+    return len(items), [_flat(item) for item in items[:_ROWS_READ]]
 
 
 def _flat(item: object) -> tuple[Any, ...]:
