@@ -38,7 +38,10 @@ def broken(profile: Profile, history: HistoryView, /) -> Iterator[Finding]:
 
 def test_every_rule_has_a_file_and_a_name() -> None:
     assert [name for name, _ in DEFAULT] == [
+        "no-timeout", "past-deadline", "retry-amplification", "unbounded-fanout",
         "n-plus-one", "wasted-eager-load", "chunk-too-small", "write-loop", "duplicate-read", "repeated-call",
+        "serial-independents", "chatty",
+        "superlinear", "slowing-call", "unbounded-result", "growing-container",
     ]  # fmt: skip
     assert [detector.__name__.replace("_", "-") for _, detector in DEFAULT] == [name for name, _ in DEFAULT]
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from . import _judge
+from .boundaries.chatty import chatty
+from .boundaries.no_timeout import no_timeout
+from .boundaries.past_deadline import past_deadline
+from .boundaries.retry_amplification import retry_amplification
+from .boundaries.serial_independents import serial_independents
+from .boundaries.unbounded_fanout import unbounded_fanout
 from .repetition.chunk_too_small import chunk_too_small
 from .repetition.duplicate_read import duplicate_read
 from .repetition.n_plus_one import n_plus_one
@@ -25,12 +31,18 @@ if TYPE_CHECKING:
     from ._judge import Rule
 
 DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
+    ("no-timeout", no_timeout),
+    ("past-deadline", past_deadline),
+    ("retry-amplification", retry_amplification),
+    ("unbounded-fanout", unbounded_fanout),
     ("n-plus-one", n_plus_one),
     ("wasted-eager-load", wasted_eager_load),
     ("chunk-too-small", chunk_too_small),
     ("write-loop", write_loop),
     ("duplicate-read", duplicate_read),
     ("repeated-call", repeated_call),
+    ("serial-independents", serial_independents),
+    ("chatty", chatty),
     ("superlinear", superlinear),
     ("slowing-call", slowing_call),
     ("unbounded-result", unbounded_result),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .._finding import Finding
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .._finding import Confidence
     from .._model import Callsite, Policy
     from ._claims import Claims, Group
+
+
+_NAMED: Final = 4
+"""Functions told of those that led to a call."""
 
 
 def batch_saving_ns(group: Group, needed: int = 1) -> tuple[int, int]:
@@ -52,6 +56,9 @@ def facts_of(group: Group) -> dict[str, int | float | str]:
     }
     if group.rows_calls:
         facts["rows"] = group.rows_sum
+    chain = called_from(group) if group.callsite.kind not in ("db", "call") else ""
+    if " < " in chain:
+        facts["called_from"] = chain
     if group.keys_more:
         facts["keys_not_kept"] = group.keys_more
     if group.peak_in_flight > 1:
@@ -59,6 +66,18 @@ def facts_of(group: Group) -> dict[str, int | float | str]:
     return {
         name: value for name, value in facts.items() if value not in ("", 0) or name in ("calls", "total_ns")
     }
+
+
+def called_from(group: Group) -> str:
+    """Return the functions that lead to the calls, innermost first: `Client.post < Sdk.create < answer`."""
+    chains: dict[tuple[str, ...], int] = {}
+    for frame in group.frames:
+        for chain, count in frame.detail.callers.items() if frame.detail is not None else ():
+            names = tuple(place[2] for place in chain)
+            chains[names] = chains.get(names, 0) + count
+    best = max(chains, key=lambda names: (chains[names], names)) if chains else ()
+    shown = [name for name in (group.callsite.function, *best) if name]
+    return " < ".join(shown[:_NAMED])
 
 
 def speak(

@@ -142,7 +142,7 @@ def test_polling_that_changes_at_another_place_is_none() -> None:
 
 def test_retries_are_none() -> None:
     unit = Unit()
-    for _ in range(4):
+    for _ in range(2):
         unit.call(SETTINGS, "theme", error="OperationalError")
     unit.call(SETTINGS, "theme", rows=ROW)
 

@@ -1,0 +1,1 @@
+"""Which boundaries are missing?"""
