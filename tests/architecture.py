@@ -16,11 +16,11 @@ LAYERS = (
     {"_course", "_curve", "_growth", "_size", "_model", "_boundary", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
     {
         "_context", "_merge", "_rolling", "_calls", "_sizes", "_trends", "_containers", "_size_history", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
-        "_live", "_ledger", "_expect", "_site", "_forks",
+        "_live", "_ledger", "_expect", "_site", "_spans", "_forks",
     },
     {"_measure", "_options", "_template", "_plan", "_block", "_pipeline", "_governor"},
     {"sources", "probes", "detectors", "exporters"},
-    {"_runtime", "testing", "cli", "__main__"},
+    {"_analyze", "_otel", "_runtime", "testing", "cli", "__main__"},
     {"__init__"},
 )  # fmt: skip
 EXTENSION_POINTS = LAYERS[3]

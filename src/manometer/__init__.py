@@ -12,6 +12,7 @@ from ._model import Callsite, Frame, Profile
 from .protocols import Detector, Exporter, Probe, Source
 
 if TYPE_CHECKING:
+    from ._analyze import analyze
     from ._runtime import disable, enable, flush, start, stop
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Profile",
     "Report",
     "Source",
+    "analyze",
     "current_profile",
     "disable",
     "enable",
@@ -45,6 +47,10 @@ def __getattr__(name: str) -> Any:
         from . import _runtime
 
         return getattr(_runtime, name)
+    if name == "analyze":
+        from ._analyze import analyze
+
+        return analyze
     if name == "__version__":
         from ._version import version
 

@@ -51,7 +51,7 @@ class Branch:
         "since_ns",
     )
 
-    since_ns: int  # start of the block that opened it; only blocks set it
+    since_ns: int  # start of the call or block that opened it; others do not set it
 
     def __init__(self, frame: Frame, owner: Any, profile: Profile, outer: Branch | None) -> None:
         self.opened: set[Branch] = set() if outer is None else outer.opened  # all open ones of the profile
@@ -200,6 +200,7 @@ HOT: Final[dict[str, Any]] = {
     "outside_": no_outside,
     "roll_": no_roll,
     "idle_": True,
+    "made_": lambda _: None,
     "limit_": 100_000_000,
     "Branch_": Branch,
 }
@@ -271,6 +272,7 @@ def make_profile(name: str, kind: ProfileKind) -> Profile:
     profile.started_unix_ns = time.time_ns()
     profile.version = version
     profile.root.calls = 1
+    HOT["made_"](profile)
     return profile
 
 
@@ -325,10 +327,7 @@ def open_profile(
 
 
 def restore(opened: OpenProfile) -> None:
-    """Put back what was current before, unless somebody else is current here by now.
-
-    A block inside that was left by force (a KeyboardInterrupt at its very end) is left with the profile.
-    """
+    """Put back what was current before, but for somebody else's; a block left by force inside is left as well."""
     current = variable.get()
     if current is opened.branch or (current and current.profile is opened.profile):
         variable.set(opened.previous)

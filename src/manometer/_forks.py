@@ -16,7 +16,11 @@ def forks_of(opened: Iterable[Any]) -> list[Any]:
 
     The thread that seals; 0.1 us a branch.
     """
-    forks = [branch for branch in opened if branch.outer is not None and branch.base.parent is None]
+    forks = [
+        branch
+        for branch in opened
+        if branch.outer is not None and branch.base.parent is None and branch.base is not branch.outer.base
+    ]
     return sorted(forks, key=_depth, reverse=True) if len(forks) > 1 else forks
 
 

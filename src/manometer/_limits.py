@@ -26,6 +26,10 @@ MAX_EXEMPLARS: Final = 3
 MAX_FORKS: Final = 256
 """Foreign owners (threads, greenlets) that may write to one branch."""
 MAX_FINDINGS_PER_PROFILE: Final = 64
+MAX_PROMOTED_PARENTS: Final = 32
+"""Calls of one profile that become spans because a span was started inside them."""
+MAX_PROMOTED_SLOW: Final = 16
+"""Slow or failed calls that become spans, apart, so that a loop of quick ones does not use them up."""
 MAX_STACK_WALK: Final = 64
 """Python frames looked at to find the application's call site."""
 MAX_RECURSION_WALK: Final = 64
@@ -70,6 +74,8 @@ MAX_PAIRS_PER_FRAME: Final = 64
 """Latest calls of one frame whose size and cost are handed on."""
 MAX_ROLLING_THREADS: Final = 1_024
 """Threads that may own a rolling profile."""
+MAX_OPEN_SPANS: Final = 10_000
+"""Spans of OpenTelemetry that began and did not end yet; the oldest is forgotten first."""
 ROLLING_S: Final = 60.0
 """Age at which the rolling profile of a thread is sealed."""
 FLUSH_S: Final = 2.0

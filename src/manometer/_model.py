@@ -351,6 +351,7 @@ class Profile:
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
         sealed: Whether it has ended; nothing changes after that.
         self_ns: Estimated own cost of measuring it.
+        spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
     """
 
     name: str
@@ -383,6 +384,7 @@ class Profile:
     first_byte_ns: int = 0
     sealed: bool = False
     self_ns: int = 0
+    spans: Any = None
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count what a bound kept out."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from . import _context, _guard, _limits, _real, _rolling
+from . import _context, _guard, _limits, _real, _rolling, _spans
 from ._expect import Expectations, is_like
 from ._finding import Finding, Report, Status
 from ._governor import Governor
@@ -121,6 +121,7 @@ class Pipeline:
     def handle(self, profile: Profile) -> Report:
         """Judge one profile and give it to the exporters. Background thread, or the caller of `flush`."""
         self.units += profile.kind != "process"
+        _spans.tally(profile)
         self.late += profile.late
         profile.self_ns = self.governor.cost_of(profile)
         profile.slow_ns = self._threshold(profile)
@@ -221,7 +222,7 @@ class Pipeline:
             self_ms=(governor.host_ns + governor.background_ns) / 1e6,
             dropped=dropped,
             late=self.late,
-            not_judged=dict(self.not_judged),
+            not_judged=self.not_judged | _spans.not_seen(),
             internal_errors=_guard.total(),
             unused_expected=tuple(self.expectations.unused()),
             state=state,

@@ -6,7 +6,7 @@ from collections import deque
 from time import thread_time_ns
 from typing import TYPE_CHECKING, Any, Final, final
 
-from . import _guard, _limits
+from . import _guard, _limits, _spans
 from ._calls import count_result, count_use, find_key
 from ._context import HOT
 from ._fingerprint import key_of
@@ -251,6 +251,8 @@ def fail(frame: Frame, error: BaseException) -> None:
         detail.cancelled += 1
     else:
         frame.errors += 1
+        if _spans.promoting:
+            _spans.failed(frame, name)
     outcomes = detail.outcomes
     if name in outcomes or len(outcomes) < _limits.MAX_OUTCOMES:
         outcomes[name] = outcomes.get(name, 0) + 1
@@ -279,6 +281,8 @@ def slow(frame: Frame, started_ns: int, duration_ns: int) -> None:
             if len(exemplars) >= _limits.MAX_EXEMPLARS:
                 exemplars.pop(0)
             exemplars.append(Exemplar(started_ns, started_ns + duration_ns))
+    if _spans.promoting:
+        _spans.closed(frame, started_ns, duration_ns, duration_ns > limit_ns)
 
 
 def items(frame: Frame, count: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _context, _guard, _rolling, _site
+from . import _context, _guard, _rolling, _site, _spans
 from ._config import Config, service_version
 from ._context import HOT
 from ._pipeline import Pipeline
@@ -130,6 +130,7 @@ def _apply(config: Config) -> None:
     _context.sample = config.sample
     _context.max_frames = config.max_frames
     _context.version = service_version()
+    _spans.record_unsampled = config.record_unsampled
     HOT["limit_"] = int(config.frame_slow_ms * 1e6)
     _site.application = config.app
     _site.forget()

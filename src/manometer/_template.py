@@ -175,7 +175,7 @@ def make_(fn_, site_):
         b_ = Branch_(n_, s_.owner, s_.profile, s_)
         o_ = b_.opened
         k_ = r_ = nothing_
-        t_ = clock_()
+        b_.since_ns = t_ = clock_()
         a_ = n_.active
         n_.active = a_ + 4
         try:
@@ -289,7 +289,7 @@ def make_(fn_, site_):
                     if n_ is None: n_ = new_(s_, p_, site_)
                     b_ = Branch_(n_, s_.owner, s_.profile, s_)
                     o_ = b_.opened
-                    t_ = clock_()
+                    b_.since_ns = t_ = clock_()
                     a_ = n_.active
                     n_.active = a_ + 4
                     try:

@@ -50,6 +50,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "redis-asyncio": Entry("redis.asyncio.client", "redis_asyncio", "RedisAsyncioSource"),
     "redis-cluster": Entry("redis.cluster", "redis_cluster", "RedisClusterSource"),
     "requests": Entry("requests.sessions", "requests", "RequestsSource"),
+    "opentelemetry": Entry("opentelemetry.trace", "otel", "OpenTelemetrySource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
     "starlette": Entry("starlette.applications", "starlette", "StarletteSource"),
