@@ -24,6 +24,9 @@ BOUNDED_AFTER: Final = 20
 """Profiles over which a constant number of calls, while the rows vary, is a bounded loop."""
 _SLOPE: Final = 0.2
 _UNEXPLAINED: Final = 0.1
+_FEW: Final = 2
+_ROWS_SEEN: Final = 3
+"""Distinct numbers of rows from which a few calls a page are told from chance."""
 
 
 def n_plus_one(profile: Profile, history: HistoryView, claims: Claims | None = None) -> Iterator[Finding]:
@@ -41,8 +44,12 @@ def n_plus_one(profile: Profile, history: HistoryView, claims: Claims | None = N
 
 def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Finding]:
     profile = claims.profile
+    fit = _fit(profile, history, group.callsite)
+    follows = fit is not None and fit[1] >= _SLOPE and fit[3] <= _UNEXPLAINED
     if group.looped < profile.policy.repeats:
-        return
+        # A page of four rows is no repetition by itself; that the calls follow the rows from page to page is.
+        if group.looped < _FEW or not follows or _rows_seen(profile, history, group.callsite) < _ROWS_SEEN:
+            return
     if not group.known:
         claims.skip(RULE, "the arguments of some calls could not be read")
         origin = Origin()
@@ -52,9 +59,7 @@ def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Findin
         origin = origin_of(group)
         if origin.single or origin.chain or is_paging(group, origin.source):
             return
-    fit = _fit(profile, history, group.callsite)
     bounded = fit is not None and fit[2] >= BOUNDED_AFTER and fit[1] == 0.0 and fit[3] == 0.0
-    follows = fit is not None and fit[1] >= _SLOPE and fit[3] <= _UNEXPLAINED
     confidence: Confidence = "likely" if group.known else "possible"
     if bounded:
         confidence = "possible"
@@ -89,6 +94,10 @@ def _advise(claims: Claims, group: Group, origin: Origin) -> str:
     if load is not None:
         return _advice.use_what_is_loaded(load.callsite)
     return _advice.batch_reads(group, origin.source)
+
+
+def _rows_seen(profile: Profile, history: HistoryView, callsite: Callsite) -> int:
+    return history.rows_seen(profile.route or profile.name, callsite)
 
 
 def _fit(
