@@ -55,6 +55,9 @@ _MAX_NODES: Final = 256
 _MAX_ITEMS: Final = 16
 """Documents of one list that are read: stages of a pipeline, alternatives."""
 
+_UNKNOWN: Final = object()
+"""Stands for what was not read: of an unknown type, so that arguments with it in them are unknown."""
+
 _cache: Final[dict[tuple[str, int], Statement]] = {}
 
 
@@ -100,7 +103,7 @@ def _read_batch(reader: _Reader, batch: Any) -> None:
             reader.value(first, 0)
     if len(batch) > 1:
         reader.in_list = len(batch)
-        reader.values.append(batch)
+        reader.values.append(_UNKNOWN)
 
 
 def _stores(pipeline: Any) -> bool:
@@ -151,8 +154,7 @@ class _Reader:
         """Read any value."""
         self._nodes += 1
         if depth >= _MAX_DEPTH or self._nodes > _MAX_NODES:
-            self.parts.append("...")
-            self.values.append(value)  # of an unknown type: the arguments are then unknown as well
+            self._leave_out()
         elif issubclass(type(value), dict):
             self._document(list(dict.items(value)), depth)
         elif type(value) is list or type(value) is tuple:
@@ -161,11 +163,18 @@ class _Reader:
             self.parts.append("?")
             self.values.append(value)
 
+    def _leave_out(self) -> None:
+        self.parts.append("...")
+        self.values.append(_UNKNOWN)
+
     def _document(self, items: list[tuple[Any, Any]], depth: int) -> None:
         self.parts.append("{")
         for at, (key, value) in enumerate(items):
             if at:
                 self.parts.append(", ")
+            if self._nodes > _MAX_NODES:
+                self._leave_out()
+                break
             self.parts.append(f"{_name(key)}: ")
             if key == "$in" and type(value) is list:
                 self.in_list = max(self.in_list, len(value))
@@ -184,7 +193,7 @@ class _Reader:
                 self.parts.append("?")
             self.values.extend(items[:_MAX_NODES])
         elif len(documents) < len(items):
-            self.values.append(items)
+            self.values.append(_UNKNOWN)
         self.parts.append("]")
 
 
