@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SYNC = ("def", "method", "classmethod", "staticmethod", "property", "cached", "partial", "lru", "unit", "bound")
+SYNC = (
+    "def",
+    "method",
+    "classmethod",
+    "staticmethod",
+    "property",
+    "cached",
+    "partial",
+    "lru",
+    "unit",
+    "bound",
+)
 KINDS = (*SYNC, "async", "gen", "agen", "cm", "acm", "aunit", "amethod")
 MOST = 9
 """Callables of one program; each body has a handful of statements, so that a program is a tree of some thirty."""
@@ -82,8 +93,14 @@ class _Writer:
         inside = indent + "    "
         yields = kind in ("gen", "agen", "cm", "acm")
         self.lines.append(f"{inside}if not fuel('f{at}'): return{'' if yields else ' None'}")
-        mode = {"gen": "gen", "agen": "agen", "cm": "cm", "acm": "acm"}.get(kind, "async" if asynchronous else "sync")
-        self.block(inside, mode, 3, 2)
+        mode = {"gen": "gen", "agen": "agen", "cm": "cm", "acm": "acm"}.get(
+            kind, "async" if asynchronous else "sync"
+        )
+        if kind == "cached":
+            # Nothing that waits: before 3.12 the property is computed under a lock of its class.
+            self.lines.append(f"{inside}log('cached', x)")
+        else:
+            self.block(inside, mode, 3, 2)
         if yields:
             self.lines.append(f"{inside}yield {at}")
         elif self.number(1):
@@ -128,7 +145,9 @@ class _Writer:
 
     def _raise(self, add, indent, mode, depth) -> None:
         if not self.number(2):
-            add(f"{indent}if x != 2: raise {self.one_of('E0', 'E1', 'E2', 'KeyboardInterrupt')}({self.number()})")
+            add(
+                f"{indent}if x != 2: raise {self.one_of('E0', 'E1', 'E2', 'KeyboardInterrupt')}({self.number()})"
+            )
 
     def _thread(self, add, indent, mode, depth) -> None:
         at = self.any_of(*SYNC)
@@ -156,7 +175,9 @@ class _Writer:
         if self.number(2):
             add(f"{indent}except {self.one_of('E0', 'E1', '(E0, E2)', 'Exception')} as error:")
             add(f"{indent}    log('caught', error)")
-            after = self.one_of("pass", "raise", "raise E2(9) from error", "raise E1(8) from None", "raise E0(7)")
+            after = self.one_of(
+                "pass", "raise", "raise E2(9) from error", "raise E1(8) from None", "raise E0(7)"
+            )
             add(f"{indent}    {after}")
         add(f"{indent}finally:")
         add(f"{indent}    log('finally', {self.number()})")
@@ -252,7 +273,9 @@ class _Writer:
         if at is not None:
             add(f"{indent}g = {self.call(at)}")
             for _ in range(1 + self.number()):
-                how = self.one_of("'anext'", "'asend', 5", "'athrow', E0", "'athrow', E1", "'aclose'", "'elsewhere'")
+                how = self.one_of(
+                    "'anext'", "'asend', 5", "'athrow', E0", "'athrow', E1", "'aclose'", "'elsewhere'"
+                )
                 add(f"{indent}await astep(g, {how})")
             add(f"{indent}{self.one_of('keep(g)', 'g = None', 'pass')}")
 

@@ -8,7 +8,6 @@ import contextlib
 import contextvars
 import functools
 import gc
-import inspect
 import io
 import linecache
 import os
@@ -45,7 +44,10 @@ def seen_of(error: BaseException | None, depth: int = 6) -> Any:
     traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith("<manometer") and _OURS not in code.co_filename:
+        # A generator or coroutine thrown into before it began shows the line where it is defined; a measured
+        # one shows the wrapper instead, and has not been called yet.
+        unbegun = traceback.tb_lineno == code.co_firstlineno
+        if not unbegun and not code.co_filename.startswith("<manometer") and _OURS not in code.co_filename:
             frames.append([os.path.basename(code.co_filename), code.co_name, traceback.tb_lineno])
         traceback = traceback.tb_next
     return {
@@ -145,8 +147,6 @@ class _Stage:
             self.log("tasks", len(asyncio.all_tasks()), asyncio.get_running_loop().get_task_factory())
 
     def step(self, generator: Any, how: str, *value: Any) -> None:
-        # Thrown into before it began, a generator shows its `def` line; in a measured one that is the wrapper's.
-        begun = inspect.getgeneratorstate(generator) != inspect.GEN_CREATED
         try:
             if how == "next":
                 self.log("item", next(generator))
@@ -157,10 +157,9 @@ class _Stage:
             else:
                 self.log("item", generator.send(*value))
         except Exception as error:
-            self.log("step", seen_of(error) if begun or how != "throw" else type(error))
+            self.log("step", seen_of(error))
 
     async def astep(self, generator: Any, how: str, *value: Any) -> None:
-        begun = generator.ag_frame is None or generator.ag_frame.f_lasti > 1
         try:
             if how == "anext":
                 self.log("item", await generator.__anext__())
@@ -173,7 +172,7 @@ class _Stage:
             else:
                 self.log("item", await generator.asend(*value))
         except (Exception, asyncio.CancelledError) as error:
-            self.log("step", seen_of(error) if begun or how != "athrow" else type(error))
+            self.log("step", seen_of(error))
 
     async def settle(self, awaitable: Any) -> None:
         try:
@@ -203,7 +202,9 @@ def _surroundings() -> dict[str, Any]:
         "gc": [gc.isenabled(), gc.get_debug(), list(gc.get_threshold())],
         "limits": [sys.getrecursionlimit(), sys.getswitchinterval()],
         "modules": type(sys.modules).__name__,
-        "importers": [type(finder).__name__ for finder in sys.meta_path if "Import" not in type(finder).__name__],
+        "importers": [
+            type(finder).__name__ for finder in sys.meta_path if "Import" not in type(finder).__name__
+        ],
         "asyncgen": [str(hook) for hook in sys.get_asyncgen_hooks()],
     }
 
@@ -222,7 +223,9 @@ def run(source: str, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     said: list[str] = []
     out, err = io.StringIO(), io.StringIO()
     before = sys.unraisablehook, warnings.showwarning
-    sys.unraisablehook = lambda found: unraisable.append(f"{type(found.exc_value).__name__} {found.exc_value}")
+    sys.unraisablehook = lambda found: unraisable.append(
+        f"{type(found.exc_value).__name__} {found.exc_value}"
+    )
     warnings.showwarning = lambda message, kind, *_, **__: said.append(_first(kind, message))
     namespace: dict[str, Any] = {
         "__name__": "program", "measure": manometer.measure, "profile": manometer.profile, "asyncio": asyncio,

@@ -69,6 +69,6 @@ class Twin:
         inside = []
         for source, (off, _), (on, said) in zip(sources, self.off.answer(), self.on.answer(), strict=True):
             for part in off:
-                assert on[part] == off[part], f"{part} differs for\n{source}"
+                assert on[part] == off[part], f"{part} differs: {on[part]} is not {off[part]}, for\n{source}"
             inside.append(said)
         return inside

@@ -19,11 +19,14 @@ def main() -> None:
 
 
 def _serve(replies: TextIO) -> None:
-    logging.getLogger().addHandler(logging.NullHandler())  # or manometer's lines go to stderr
+    quiet = logging.StreamHandler(open(os.devnull, "w"))  # noqa: SIM115 - for the life of the process
+    logging.getLogger("manometer").addHandler(quiet)  # without a handler its lines go to stderr
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # how long a callback took is no difference
+
+    from tests.properties import _stage
 
     import manometer
     from manometer import _context, _guard
-    from tests.properties import _stage
 
     manometer.current_profile()
     _stage.run("def main(): log(run(lambda: asyncio.sleep(0)))")
