@@ -14,6 +14,7 @@ from ._finding import Finding, Report, Status
 from ._governor import Governor
 from ._history import History
 from ._ledger import Ledger
+from ._mute import muted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -172,7 +173,8 @@ class Pipeline:
         if _guard.is_off(point):
             self.drops[f"export_{name}"] = self.drops.get(f"export_{name}", 0) + 1
             return
-        _guard.call(point, function, *arguments)
+        with muted():
+            _guard.call(point, function, *arguments)
 
     def tick(self) -> None:
         """Do what is due once a second."""
