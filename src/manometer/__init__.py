@@ -13,7 +13,7 @@ from .protocols import Detector, Exporter, Probe, Source
 
 if TYPE_CHECKING:
     from ._analyze import analyze
-    from ._runtime import disable, enable, flush, start, stop
+    from ._runtime import disable, enable, flush, questions, start, stop
 
 __all__ = [
     "Callsite",
@@ -34,11 +34,12 @@ __all__ = [
     "flush",
     "measure",
     "profile",
+    "questions",
     "start",
     "stop",
 ]
 
-_LAZY = frozenset({"disable", "enable", "flush", "start", "stop"})
+_LAZY = frozenset({"disable", "enable", "flush", "questions", "start", "stop"})
 
 
 def __getattr__(name: str) -> Any:

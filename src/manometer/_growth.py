@@ -165,14 +165,16 @@ class Sizes:
     Background thread only. 0.6 us an observation; at most 34 kB, usually a third of that.
 
     Attributes:
+        observed: Observations so far.
         dropped: Observations of further sizes that found no place.
+        said: What `growth` returned last.
     """
 
-    __slots__ = ("_buckets", "_judged", "_verdict", "dropped", "observed")
+    __slots__ = ("_buckets", "_judged", "dropped", "observed", "said")
 
     def __init__(self) -> None:
         self._buckets: dict[int, _Bucket] = {}
-        self._verdict = Growth(why="no observations")
+        self.said = Growth(why="no observations")
         self._judged = 0
         self.observed = 0
         self.dropped = 0
@@ -204,8 +206,8 @@ class Sizes:
         """
         if not self._judged or self.observed >= self._judged * 1.25 or self.observed >= self._judged + 1024:
             self._judged = self.observed
-            self._verdict = self._judge(material)
-        return self._verdict
+            self.said = self._judge(material)
+        return self.said
 
     def _judge(self, material: float) -> Growth:
         found = fit(self.points(), material=material)
@@ -235,10 +237,16 @@ def fit(points: Sequence[Point], limits: Limits = _WHOLE, material: float = 0.0)
     """
     observations = sum(point.calls for point in points)
     if len(points) < limits.sizes:
-        return Growth(why=f"only {len(points)} sizes", observations=observations, sizes=len(points))
+        return Growth(why=f"only {_count(len(points), 'size')}", observations=observations, sizes=len(points))
     if observations < limits.observations:
-        return Growth(why=f"only {observations} calls", observations=observations, sizes=len(points))
+        return Growth(
+            why=f"only {_count(observations, 'call')}", observations=observations, sizes=len(points)
+        )
     return _Fitting(points, limits, material, observations).growth()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class _Fitting:

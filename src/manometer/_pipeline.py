@@ -39,6 +39,7 @@ class Pipeline:
         extra: Further detectors of the user's.
         sources: Returns the active and the missing sources, for the heartbeat.
         version: Manometer's version.
+        ask: Returns the page of the four questions and their answers, for the exporters at exit.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Pipeline:
         sources: Callable[[], tuple[tuple[str, ...], dict[str, str]]] | None = None,
         version: str = "",
         pid: int = 0,
+        ask: Callable[[], tuple[str, list[dict[str, Any]]]] | None = None,
     ) -> None:
+        self._ask = ask
         self._config = config
         self._judge = judge
         self._exporters = tuple(exporters)
@@ -70,7 +73,7 @@ class Pipeline:
         self._queue: SimpleQueue[Any] = _real.original("queue", "SimpleQueue")()
         self._thread: threading.Thread | _real.Thread | None = None
         self._stopping = False
-        self._started_ns = self._beat_ns = time.monotonic_ns()
+        self._started_ns = self._beat_ns = self._looked_ns = time.monotonic_ns()
         self._busy = False
         self.units = self.new = self.late = 0
         self.not_judged: dict[str, str] = {}
@@ -181,6 +184,9 @@ class Pipeline:
         _rolling.tick()
         _guard.report()
         now_ns = time.monotonic_ns()
+        if now_ns - self._looked_ns >= _limits.CONTAINERS_S * 1e9:
+            self._looked_ns = now_ns
+            self.look()
         beat_ns = int(self._config.heartbeat_s * 1e9)
         if beat_ns and now_ns - self._beat_ns >= beat_ns:
             self.heartbeat("running")
@@ -189,6 +195,14 @@ class Pipeline:
         for finding in self.ledger.resolved(now_ns):
             for name, exporter in self._exporters:
                 self._export(name, exporter, "resolved", finding)
+
+    def look(self) -> None:
+        """Measure the containers of the application; what keeps growing is reported as a finding of the process."""
+        self.history.containers.sample(self.units)
+        if self.history.growing_containers():
+            profile = _context.make_profile("process", "process")
+            _context.seal(profile, set())
+            self.handle(profile)
 
     def heartbeat(self, state: Literal["start", "running", "stop"]) -> None:
         """Say how manometer is doing: the cure for "is it silent or blind?"."""
@@ -224,7 +238,7 @@ class Pipeline:
             self_ms=(governor.host_ns + governor.background_ns) / 1e6,
             dropped=dropped,
             late=self.late,
-            not_judged=self.not_judged | _spans.not_seen(),
+            not_judged=self.history.not_judged() | self.not_judged | _spans.not_seen(),
             internal_errors=_guard.total(),
             unused_expected=tuple(self.expectations.unused()),
             state=state,
@@ -271,6 +285,10 @@ class Pipeline:
         left = self._queue.qsize()
         if left:
             self.drops["unsent_at_exit"] = self.drops.get("unsent_at_exit", 0) + left
+        if self._ask is not None:
+            page, answers = self._ask()
+            for name, exporter in self._exporters:
+                self._export(name, exporter, "questions", page, answers)
         self.heartbeat("stop")
         _guard.report()
         for name, exporter in self._exporters:

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("manometer")
 _log.addHandler(logging.NullHandler())
 
-_EXPORTERS: Final = {"log": ("log", "LogExporter"), "console": ("console", "ConsoleExporter")}
+_EXPORTERS: Final = {
+    "log": ("log", "LogExporter"),
+    "console": ("console", "ConsoleExporter"),
+    "file": ("file", "FileExporter"),
+}
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class _Running:
 
     config: Config
     pipeline: Pipeline
+    questions: Any
     undo: list[Callable[[], None]] = field(default_factory=list)
     states: dict[str, tuple[str, str]] = field(default_factory=dict)
     pid: int = field(default_factory=os.getpid)
@@ -102,18 +107,25 @@ def _nothing() -> None:
 def _assemble(config: Config, detectors: tuple[Any, ...], extra: tuple[Any, ...]) -> _Running:
     from ._version import version
     from .detectors import judge
+    from .exporters.questions import Questions
 
+    asked = Questions()
     names = dict.fromkeys(_exporter_of(name, config) for name in config.exporters if not config.is_off(name))
     made = [(name, _make_exporter(name, config)) for name in names]
     made += [(type(exporter).__name__, exporter) for exporter in extra]
+    made.append(("questions", asked))
     states: dict[str, tuple[str, str]] = {}
 
     def sources() -> tuple[tuple[str, ...], dict[str, str]]:
         active = tuple(sorted(name for name, (state, _) in states.items() if state == "active"))
         return active, {name: reason for name, (state, reason) in states.items() if state == "inactive"}
 
-    pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid())
-    return _Running(config, pipeline, states=states)
+    pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked))
+    return _Running(config, pipeline, asked, states=states)
+
+
+def _answers(asked: Any) -> Callable[[], tuple[str, list[dict[str, Any]]]]:
+    return lambda: (asked.page(), asked.answers())
 
 
 def _exporter_of(name: str, config: Config) -> str:
@@ -213,6 +225,25 @@ def _finish() -> None:
     """Export all that is finished, what lies outside units of work too; a server is about to end."""
     _rolling.flush()
     flush()
+
+
+def questions(timeout_s: float = 2.0) -> str:
+    """Return the four questions with their answers so far, as text: what to read before deciding what to optimise.
+
+    Answers are ranked by what a fix saves times how often it was seen. Also said is what is not
+    worth optimising, and what could not be judged. Waits at most *timeout_s* seconds for profiles
+    that are finished and not yet judged.
+
+    Raises:
+        RuntimeError: Manometer is not on.
+    """
+    if _running is None:
+        msg = "manometer is not on; call start() first, or set MANOMETER=1"
+        raise RuntimeError(msg)
+    _running.pipeline.flush(timeout_s)
+    _running.questions.heartbeat(_running.pipeline.status())
+    page: str = _running.questions.page()
+    return page
 
 
 def running() -> Any:

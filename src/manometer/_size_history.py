@@ -47,3 +47,18 @@ class SizeHistory:
     def growing_containers(self) -> list[Container]:
         """Return the containers of the application that only ever grow."""
         return self.containers.growing()
+
+    def not_judged(self) -> dict[str, str]:
+        """Return the rules of size that are silent about some callsites, with the reason that holds for most."""
+        reasons: dict[str, int] = {}
+        for callsite in self.growths.callsites():
+            grown = [each.growth for each in self.growths.of(callsite, anew=False)]
+            if grown and all(growth.order == "unknown" for growth in grown):
+                why = max(grown, key=lambda growth: growth.observations).why
+                reasons[why] = reasons.get(why, 0) + 1
+        if not reasons:
+            return {}
+        why = max(reasons, key=lambda reason: reasons[reason])
+        return {
+            "superlinear": f"{sum(reasons.values())} of {len(self.growths.callsites())} callsites, mostly: {why}"
+        }

@@ -115,6 +115,11 @@ def said(item: Finding, report: Report) -> Event:
     }
 
 
+def answer(found: Mapping[str, Any]) -> Event:
+    """Describe the answer to one of the four questions: how many findings, and the one whose fix saves most."""
+    return {"schema": SCHEMA, "event": "answer", **found}
+
+
 def gone(item: Finding) -> Event:
     """Describe a finding that is not seen any more."""
     return {"schema": SCHEMA, "event": "resolved", "finding": finding(item, False)}

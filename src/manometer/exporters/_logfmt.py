@@ -202,6 +202,17 @@ def _resolved(event: Event) -> str:
     return join(parts + _seen(item), hard=HARD)
 
 
+def _answer(event: Event) -> str:
+    first = event["first"]
+    parts: list[_Part] = [("head", "answer")]
+    _add(parts, "question", event["question"])
+    _add(parts, "found", event["found"])
+    parts.append(("first", pair("first", _words(first["rule"], first["label"], first["at"], first["id"]), 300)))
+    _add(parts, "units", event["units"])
+    parts.append(("saving", f"saving_ms_per_min={_range(event['saving_ms_per_min'])}"))
+    return join(parts, hard=HARD)
+
+
 def _summary(event: Event) -> str:
     keys = ("win_s", "units", "slow", "guilty", "found", "suppressed")
     parts: list[_Part] = [("head", "summary"), *((key, pair(key, event[key])) for key in keys)]
@@ -250,6 +261,7 @@ def _warning(event: Event) -> str:
 _WRITERS: Final[dict[str, Callable[[Any], str]]] = {
     "request": _request,
     "finding": _finding,
+    "answer": _answer,
     "resolved": _resolved,
     "summary": _summary,
     "up": _up,

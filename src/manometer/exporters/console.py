@@ -14,8 +14,8 @@ from ._minute import Rate
 from ._tree import Look, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TextIO
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TextIO
 
     from .._config import Config
     from .._finding import Finding, Report, Status
@@ -64,6 +64,10 @@ class ConsoleExporter:
     def heartbeat(self, status: Status) -> None:
         """Write one line about manometer itself."""
         self._write(_logfmt.line(_event.up(status)) + "\n")
+
+    def questions(self, page: str, _answers: Iterable[Mapping[str, Any]]) -> None:
+        """Write, at exit, the four questions with their answers."""
+        self._write(f"\n{page}\n")
 
     def resolved(self, finding: Finding) -> None:
         """Write that a finding is gone."""

@@ -13,7 +13,8 @@ from . import _event, _logfmt
 from ._minute import Minute, Rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     from .._config import Config
     from .._finding import Finding, Report, Status
@@ -23,6 +24,7 @@ _EVENT_LOGGERS: Final = {
     "request": "manometer.request",
     "finding": "manometer.finding",
     "resolved": "manometer.finding",
+    "answer": "manometer.summary",
     "summary": "manometer.summary",
     "up": "manometer.summary",
     "warning": "manometer",
@@ -88,6 +90,11 @@ class LogExporter:
             self._close_minute(now_ns)
         hidden = status.state == "start" and self._hides_info()
         self._emit(_event.up(status, hidden), logging.WARNING if hidden else logging.INFO)
+
+    def questions(self, _page: str, answers: Iterable[Mapping[str, Any]]) -> None:
+        """Write, at exit, one line for each of the four questions that has an answer."""
+        for found in answers:
+            self._emit(_event.answer(found), logging.INFO)
 
     def resolved(self, finding: Finding) -> None:
         """Write that a finding is gone."""

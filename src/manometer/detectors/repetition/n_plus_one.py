@@ -46,10 +46,12 @@ def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Findin
     profile = claims.profile
     fit = _fit(profile, history, group.callsite)
     follows = fit is not None and fit[1] >= _SLOPE and fit[3] <= _UNEXPLAINED
-    if group.looped < profile.policy.repeats:
-        # A page of four rows is no repetition by itself; that the calls follow the rows from page to page is.
-        if group.looped < _FEW or not follows or _rows_seen(profile, history, group.callsite) < _ROWS_SEEN:
-            return
+    # A page of four rows is no repetition by itself; that the calls follow the rows from page to page is.
+    by_count = group.looped >= _FEW and follows
+    if group.looped < profile.policy.repeats and not (
+        by_count and _rows_seen(profile, history, group.callsite) >= _ROWS_SEEN
+    ):
+        return
     if not group.known:
         claims.skip(RULE, "the arguments of some calls could not be read")
         origin = Origin()
