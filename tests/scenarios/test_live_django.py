@@ -25,11 +25,9 @@ HERE = pathlib.Path(__file__).parent
 
 # case, with the rules it must show (a rule, in which function, about which statements) and nothing else
 EXPECTED: dict[str, list[tuple[str, str, str]]] = {
-    "drf_permission_checked_per_row": [
-        ("n-plus-one", "ObjectPermissionChecker.has_perm", "SELECT .* case_objectpermission")
-    ],
+    "drf_permission_checked_per_row": [("n-plus-one", "has_perm", "SELECT .* case_objectpermission")],
     "prefetch_bypassed_by_filter": [
-        ("n-plus-one", "Rack.available_units", r"SELECT .* case_device WHERE .*rack_id = "),
+        ("n-plus-one", "available_units", r"SELECT .* case_device WHERE .*rack_id = "),
         ("wasted-eager-load", "request", r"SELECT .* case_device WHERE .*rack_id IN "),
     ],
     "chunked_prefetch_is_fine": [],
@@ -64,7 +62,9 @@ def test_a_case_shows_exactly_what_is_expected(name: str, policy: str) -> None:
         fitting = [
             item
             for item in found
-            if (item["rule"], item["function"]) == (rule, function) and re.search(shape, item["template"])
+            if item["rule"] == rule
+            and item["function"].rpartition(".")[2] == function  # Python 3.10 knows no qualified name
+            and re.search(shape, item["template"])
         ]
         assert len(fitting) == 2, found
         if rule == "n-plus-one":

@@ -340,7 +340,7 @@ def test_a_middleware_around_the_whole_application_and_django_are_one_request(pr
         ("/authors-in-thread/", "views.py", "names_of"),
         ("/export/", "views.py", "_lines"),
         ("/export-async/", "views.py", "_lines_async"),
-        ("/api/posts/", "views.py", "PostSerializer.get_may_edit"),
+        ("/api/posts/", "views.py", "get_may_edit"),
         ("/page/", "author.html", "author.html"),
         ("/page-jinja/", "posts.jinja", "posts.jinja"),
     ],
