@@ -244,7 +244,7 @@ def decorate(target: Any, options: Options) -> Any:
         return _function(target, options)
     if kind is classmethod or kind is staticmethod:
         return kind(decorate(target.__func__, options))
-    if isinstance(target, property):
+    if issubclass(kind, property):
         return _property(target, options)
     if kind is functools.cached_property:
         again = functools.cached_property(decorate(target.func, options))
@@ -254,7 +254,7 @@ def decorate(target: Any, options: Options) -> Any:
         return functools.partial(decorate(target.func, options), *target.args, **target.keywords)
     if kind is functools.partialmethod:
         return functools.partialmethod(decorate(target.func, options), *target.args, **target.keywords)
-    if isinstance(target, type):
+    if issubclass(kind, type):
         return _class(target, options)
     if not callable(target):
         msg = f"measure: needs a callable, a descriptor, a class or a name, not {type(target).__name__}"

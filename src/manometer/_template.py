@@ -381,11 +381,27 @@ def wrap(function: Callable[..., Any], callsite: Callsite, shape: Shape) -> Func
     name = callsite.function.rpartition(".")[2] or "w"
     # A code object of its own keeps the interpreter's inline caches monomorphic.
     wrapper.__code__ = wrapper.__code__.replace(co_name=name if name.isidentifier() else "w")
-    functools.update_wrapper(wrapper, function)
     if type(function) is FunctionType:
+        functools.update_wrapper(wrapper, function)
         wrapper.__defaults__ = function.__defaults__
         wrapper.__kwdefaults__ = function.__kwdefaults__
+    else:
+        _describe(wrapper, function)
     return wrapper
+
+
+def _describe(wrapper: FunctionType, target: Any) -> None:
+    """Do what `functools.update_wrapper` does, for an object whose attributes may be code that raises."""
+    for name in functools.WRAPPER_ASSIGNMENTS:
+        try:
+            setattr(wrapper, name, getattr(target, name))
+        except Exception:  # noqa: S112 - an attribute that cannot be had is one that is not there
+            continue
+    try:
+        vars(wrapper).update(vars(target))
+    except Exception:
+        vars(wrapper).clear()
+    vars(wrapper)["__wrapped__"] = target
 
 
 def is_wrapper(function: object) -> bool:
