@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 from . import _cpu, _guard, _limits
 from ._cpu import ThreadCpu
 from ._forks import forks_of
-from ._model import ACTIVE_WATCHED, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
+from ._model import ACTIVE_WATCHED, IO_KINDS, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ def new_frame(branch: Branch, parent: Frame, callsite: Callsite) -> Frame:
     profile = branch.profile
     if profile.frames >= max_frames:
         return _folded(profile, callsite.kind)
-    profile.frames += 1
+    profile.frames += _limits.IO_FRAME_WEIGHT if callsite.kind in IO_KINDS else 1
     frame = Frame(callsite, parent)
     plan = callsite.plan
     if plan is not None and (plan.wanted or plan.probed or profile.policy.strict):
