@@ -30,9 +30,11 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
         name: Low-cardinality name; a route or a job's name, never an id.
         kind: `request`, `job`, `task` or `block`. Jobs and tasks have ten times the time floor.
         policy: Thresholds for findings; chosen by *kind* when None.
+        deadline_ms: How long somebody waits for it, where that is known: calls that may take longer,
+            and work beyond it, are then found.
 
     Raises:
-        TypeError: No name.
+        TypeError: No name, or a deadline that is no positive number.
         ValueError: An unknown kind; the message lists what is allowed.
 
     Entering gives the `Profile`, or None when nothing is recorded (dormant, sampled out). Works
@@ -40,15 +42,26 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
     later. CPU time is measured for the synchronous form only: in asyncio it would be other tasks'.
     """
 
-    __slots__ = ("_kind", "_name", "_open", "_policy")
+    __slots__ = ("_deadline_ns", "_kind", "_name", "_open", "_policy")
 
-    def __init__(self, name: str, *, kind: ProfileKind = "block", policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        kind: ProfileKind = "block",
+        policy: Policy | None = None,
+        deadline_ms: float | None = None,
+    ) -> None:
         if type(name) is not str or not name:
             msg = f"profile: name must be a non-empty str, not {name!r}"
             raise TypeError(msg)
         if kind not in KINDS:
             msg = f"profile: kind must be one of {', '.join(KINDS)}, not {kind!r}"
             raise ValueError(msg)
+        if deadline_ms is not None and (type(deadline_ms) not in (int, float) or not deadline_ms > 0):
+            msg = f"profile: deadline_ms must be a positive number of milliseconds, not {deadline_ms!r}"
+            raise TypeError(msg)
+        self._deadline_ns = int((deadline_ms or 0) * 1e6)
         self._name = name
         self._kind: ProfileKind = kind
         self._policy = policy or (JOB if kind in ("job", "task") else PRODUCTION)
@@ -61,6 +74,8 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
             _guard.failed(_POINT, error)
             opened = OpenProfile(None, _context.MUTED)
             opened.previous = variable.get()
+        if opened.profile is not None and self._deadline_ns:
+            opened.profile.deadline_ns = opened.profile.started_ns + self._deadline_ns
         self._open.append(opened)
         return opened.profile
 
@@ -101,6 +116,10 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
         """Seal it; an exception is its outcome and passes untouched."""
         _guard.call(_POINT, self._leave, kind)
 
+    def _options(self) -> dict[str, Any]:
+        deadline_ms = self._deadline_ns / 1e6 or None
+        return {"kind": self._kind, "policy": self._policy, "deadline_ms": deadline_ms}
+
     def __call__(self, function: _F) -> _F:
         """Run every call of *function* (sync or async) as a unit of its own.
 
@@ -109,7 +128,7 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
         """
         if _context.absent:
             return function
-        name, kind, policy = self._name, self._kind, self._policy
+        name, options = self._name, self._options()
         code = getattr(function, "__code__", None)
         flavour = kind_of(code) if code is not None else "sync"
         if flavour in ("generator", "asyncgen") or not callable(function):
@@ -121,14 +140,14 @@ class profile:  # noqa: N801 - used like a function: `with profile("nightly"):`
 
             @functools.wraps(target)
             async def run(*args: Any, **kwargs: Any) -> Any:
-                async with profile(name, kind=kind, policy=policy):
+                async with profile(name, **options):
                     return await target(*args, **kwargs)
 
             return run  # type: ignore[return-value]
 
         @functools.wraps(target)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with profile(name, kind=kind, policy=policy):
+            with profile(name, **options):
                 return target(*args, **kwargs)
 
         return call  # type: ignore[return-value]

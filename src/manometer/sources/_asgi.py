@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from .. import _context, _guard, _rolling
 from .._context import HOT, open_profile, restore, variable
 from ._parts import hand_on_if_due, never_slow
-from ._request import MARKER, Request
+from ._request import DEADLINE, MARKER, Request, note_deadline, note_left
 from ._route import UNMATCHED, is_excluded, method_of, trace_id_of
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def _begin(scope: dict[str, Any], framework: str) -> Request | None:
     request = Request(method, "", path, framework, opened)
     if opened.profile is not None:
         opened.profile.trace_id = trace_id_of(_header(scope.get("headers"), b"traceparent"))
+        note_deadline(opened.profile, _header(scope.get("headers"), DEADLINE.encode()))
         if lasting:
             never_slow(request)
     scope[MARKER] = request
@@ -146,6 +147,7 @@ class _Exchange:
             result = await self._send(message)
         except OSError:
             self._gone = True
+            _guard.call(_POINT, note_left, self._request)
             raise
         _guard.call(_POINT, self._sent, last)
         return result
@@ -154,6 +156,8 @@ class _Exchange:
         kind = message.get("type") if type(message) is dict else None
         if kind in _GONE:
             self._gone = not self._complete
+            if self._gone:
+                note_left(self._request)
         elif kind == "websocket.receive":
             hand_on_if_due(self._request)
 

@@ -18,7 +18,24 @@ MARKER: Final = "manometer.request"
 """Key of the WSGI environ or ASGI scope under which the request in progress stands: nobody measures it twice."""
 ROUTE: Final = "manometer.route"
 """Key of the WSGI environ under which an application may say which route it matched."""
+DEADLINE: Final = "x-envoy-expected-rq-timeout-ms"
+"""Header in which Envoy tells a service how long it will wait, in milliseconds."""
+_DEADLINE: Final = "HTTP_" + DEADLINE.upper().replace("-", "_")
+_MAX_DIGITS: Final = 9
 _POINT: Final = "sources.wsgi"
+
+
+def note_deadline(profile: Profile, left_ms: object) -> None:
+    """Note until when somebody waits for this unit of work, where a proxy says so; 0.1 us."""
+    if type(left_ms) is str and left_ms.isascii() and left_ms.isdigit() and len(left_ms) <= _MAX_DIGITS:
+        profile.deadline_ns = profile.started_ns + int(left_ms) * 1_000_000
+
+
+def note_left(request: Request) -> None:
+    """Note that the client is gone: nobody waits for what comes now."""
+    profile = request.opened.profile
+    if profile is not None and not profile.left_ns:
+        profile.left_ns = HOT["clock_"]()
 
 
 def _discard(_: Profile) -> None:
@@ -118,6 +135,7 @@ def _begin(environ: dict[str, Any], framework: str) -> Request | None:
     request = Request(method, script, path, framework, opened)
     if opened.profile is not None:
         opened.profile.trace_id = trace_id_of(environ.get("HTTP_TRACEPARENT"))
+        note_deadline(opened.profile, environ.get(_DEADLINE))
     environ[MARKER] = request
     return request
 
