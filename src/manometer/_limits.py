@@ -98,6 +98,8 @@ SOFT_LINE_BYTES: Final = 1_000
 """Length that the log exporter aims at."""
 MAX_KEY_SHAPES: Final = 2_000
 """Keys of redis and memcached whose shape is remembered."""
+MAX_QUEUES: Final = 256
+"""Queues without a bound whose length is followed."""
 MAX_REQUEST_SHAPES: Final = 2_000
 """Paths of outgoing requests whose template is remembered."""
 

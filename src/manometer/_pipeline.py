@@ -8,7 +8,7 @@ from dataclasses import replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from . import _context, _guard, _limits, _real, _rolling, _spans
+from . import _context, _guard, _limits, _queues, _real, _rolling, _spans
 from ._expect import Expectations, is_like
 from ._finding import Finding, Report, Status
 from ._governor import Governor
@@ -182,6 +182,7 @@ class Pipeline:
     def tick(self) -> None:
         """Do what is due once a second."""
         _rolling.tick()
+        _queues.sample()
         _guard.report()
         now_ns = time.monotonic_ns()
         if now_ns - self._looked_ns >= _limits.CONTAINERS_S * 1e9:
@@ -199,7 +200,7 @@ class Pipeline:
     def look(self) -> None:
         """Measure the containers of the application; what keeps growing is reported as a finding of the process."""
         self.history.containers.sample(self.units)
-        if self.history.growing_containers():
+        if self.history.growing_containers() or _queues.filling():
             profile = _context.make_profile("process", "process")
             _context.seal(profile, set())
             self.handle(profile)

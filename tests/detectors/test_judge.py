@@ -40,7 +40,7 @@ def test_every_rule_has_a_file_and_a_name() -> None:
     assert [name for name, _ in DEFAULT] == [
         "no-timeout", "past-deadline", "retry-amplification", "unbounded-fanout",
         "n-plus-one", "wasted-eager-load", "chunk-too-small", "write-loop", "duplicate-read", "repeated-call",
-        "serial-independents", "chatty",
+        "serial-independents", "chatty", "unbounded-queue",
         "superlinear", "slowing-call", "unbounded-result", "growing-container",
     ]  # fmt: skip
     assert [detector.__name__.replace("_", "-") for _, detector in DEFAULT] == [name for name, _ in DEFAULT]

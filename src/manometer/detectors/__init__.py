@@ -11,6 +11,7 @@ from .boundaries.past_deadline import past_deadline
 from .boundaries.retry_amplification import retry_amplification
 from .boundaries.serial_independents import serial_independents
 from .boundaries.unbounded_fanout import unbounded_fanout
+from .boundaries.unbounded_queue import unbounded_queue
 from .repetition.chunk_too_small import chunk_too_small
 from .repetition.duplicate_read import duplicate_read
 from .repetition.n_plus_one import n_plus_one
@@ -43,6 +44,7 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("repeated-call", repeated_call),
     ("serial-independents", serial_independents),
     ("chatty", chatty),
+    ("unbounded-queue", unbounded_queue),
     ("superlinear", superlinear),
     ("slowing-call", slowing_call),
     ("unbounded-result", unbounded_result),

@@ -19,6 +19,7 @@ _POINT: Final = "sources.aiohttp_client"
 _MARK: Final = f"_{MARK}"
 _OWN_FRAMES: Final = 3
 _version = ""
+_url_type: Any = None
 
 
 @final
@@ -31,12 +32,13 @@ class AiohttpClientSource:
         Raises:
             Unsupported: This aiohttp has other signatures.
         """
-        global _version
+        global _url_type, _version
         import aiohttp
 
         require(aiohttp.ClientSession._request, "self", "method", "str_or_url")
         require(aiohttp.ClientResponse.read, "self")
         _version = version_of(aiohttp)
+        _url_type = vars(aiohttp.client)["URL"]
         undos = [
             patch(aiohttp.ClientSession, "_request", _request),
             patch(aiohttp.ClientResponse, "read", _read),
@@ -97,13 +99,11 @@ def _begin(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outgo
 
 def _full(session: Any, given: Any, params: Any) -> Any:
     """Return the URL that will be asked for, or None when it cannot be told without running foreign code."""
-    from yarl import URL
-
-    if type(given) is not str and type(given) is not URL:
+    if type(given) is not str and type(given) is not _url_type:
         return None
-    url: Any = URL(given) if type(given) is str else given
-    base = getattr(session, "_base_url", None)
-    if type(base) is URL and not url.absolute:
+    url = _url_type(given) if type(given) is str else given
+    base: Any = getattr(session, "_base_url", None)
+    if base is not None and type(base) is _url_type and not url.absolute:
         url = base.join(url)
     if type(params) is dict and params:
         plain = {name: value for name, value in params.items() if type(name) is str}
