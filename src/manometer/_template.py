@@ -357,8 +357,9 @@ def _maker(shape: Shape) -> Callable[..., FunctionType]:
     """Return the factory of wrappers of this shape, compiled once and shown in tracebacks."""
     found = _makers.get(shape)
     if found is None:
-        if len(_makers) >= _MAX_SHAPES:
-            return _maker(_ANY._replace(kind=shape.kind))
+        general = _ANY._replace(kind=shape.kind)
+        if len(_makers) >= _MAX_SHAPES and shape != general:
+            return _maker(general)
         source = _TEMPLATES[shape.kind].format(
             declaration=shape.declaration,
             forwarding=shape.forwarding,
