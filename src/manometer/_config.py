@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 LOG_FORMATS: Final = ("logfmt", "json", "tree")
-EXPORTERS: Final = ("log", "console", "file")
+EXPORTERS: Final = ("log", "console", "file", "otlp")
 _TRUE: Final = ("1", "true", "on", "yes")
 _FALSE: Final = ("0", "false", "off", "no")
 
@@ -370,6 +370,11 @@ def child_environment(folder: str, *, here: bool = False) -> dict[str, str]:
     if here:
         os.environ.update(changed)
     return {**os.environ, **changed}
+
+
+def otel_variables() -> dict[str, str]:
+    """Return the variables that OpenTelemetry names, for whoever obeys them."""
+    return {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
 
 
 def service_version(environ: Mapping[str, str] | None = None) -> str:

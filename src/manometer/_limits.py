@@ -28,6 +28,8 @@ MAX_EXEMPLARS: Final = 3
 MAX_FORKS: Final = 256
 """Foreign owners (threads, greenlets) that may write to one branch."""
 MAX_FINDINGS_PER_PROFILE: Final = 64
+MAX_EXPORTED_FRAMES: Final = 200
+"""Frames of one profile that are exported as spans where it is exported whole."""
 MAX_PROMOTED_PARENTS: Final = 32
 """Calls of one profile that become spans because a span was started inside them."""
 MAX_PROMOTED_SLOW: Final = 16
@@ -76,6 +78,8 @@ MAX_PAIRS_PER_FRAME: Final = 64
 """Latest calls of one frame whose size and cost are handed on."""
 MAX_ROLLING_THREADS: Final = 1_024
 """Threads that may own a rolling profile."""
+MAX_METRIC_SERIES: Final = 2_000
+"""Attribute sets of one metric; further ones are one, marked as overflow."""
 MAX_OPEN_SPANS: Final = 10_000
 """Spans of OpenTelemetry that began and did not end yet; the oldest is forgotten first."""
 ROLLING_S: Final = 60.0

@@ -27,6 +27,7 @@ _EXPORTERS: Final = {
     "log": ("log", "LogExporter"),
     "console": ("console", "ConsoleExporter"),
     "file": ("file", "FileExporter"),
+    "otlp": ("otlp", "OtlpExporter"),
 }
 
 

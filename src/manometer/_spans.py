@@ -73,6 +73,7 @@ class Spans:
 
     Attributes:
         seen: Spans that other instrumentations started in it.
+        first: The first of them, to say which trace this is about.
         superseded: A tap opened the same unit of work again, and describes it better.
         anchors: Where in the tree the open spans of others are.
         pending: Calls that are spans and still open.
@@ -85,6 +86,7 @@ class Spans:
         "_slow",
         "anchors",
         "errors",
+        "first",
         "pending",
         "promoted",
         "refused",
@@ -94,6 +96,7 @@ class Spans:
 
     def __init__(self) -> None:
         self.seen = 0
+        self.first: SpanId | None = None
         self.superseded = False
         self.anchors: dict[tuple[Branch, Frame], SpanId] = {}
         self.pending: dict[Key, Promotion] = {}
@@ -183,14 +186,17 @@ def open_calls(branch: Branch) -> Iterator[tuple[tuple[Branch, Frame], Key]]:
     frame = branch.frame
     for _ in range(_MAX_WALK):
         is_base = frame is branch.base
-        since_ns = getattr(branch, "since_ns", 0) if is_base and branch.outer is not None else 0
-        yield (branch, frame), (frame, since_ns)
+        outer = branch.outer
+        since_ns = getattr(branch, "since_ns", 0) if is_base and outer is not None else 0
         parent = frame.parent
+        # A subtree of another thread begins where the branch around it began, and is no call of its own.
+        is_fork = is_base and parent is None and outer is not None and frame is not outer.base
+        if not is_fork:
+            yield (branch, frame), (frame, since_ns)
         if is_base:
-            if branch.outer is None:
+            if outer is None:
                 return
-            branch = branch.outer
-            # A subtree of another thread begins where that branch began.
+            branch = outer
             parent = parent or branch.base
         if parent is None:
             return

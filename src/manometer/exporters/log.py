@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, final
 
 from .. import _limits
 from .._line import to_json
-from . import _event, _logfmt
+from . import _attributes, _event, _logfmt
 from ._minute import Minute, Rate
+from ._otel_handler import has_otel_handler, is_otel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -77,7 +78,7 @@ class LogExporter:
             if item.id in report.speaking and item.id not in spoken:
                 spoken.add(item.id)
                 level = logging.WARNING if item.severity == "warning" else logging.INFO
-                self._emit(_event.said(item, report), level)
+                self._emit(_event.said(item, report), level, (item, report))
 
     def heartbeat(self, status: Status) -> None:
         """Write one line about manometer itself.
@@ -124,7 +125,7 @@ class LogExporter:
         logger = logging.getLogger(_EVENT_LOGGERS["up"])
         return self._write is None and _has_handler(logger) and not logger.isEnabledFor(logging.INFO)
 
-    def _emit(self, event: Event, level: int) -> None:
+    def _emit(self, event: Event, level: int, about: tuple[Finding, Report] | None = None) -> None:
         name = _EVENT_LOGGERS[event["event"]]
         logger = logging.getLogger(name)
         if self._write is not None:
@@ -133,10 +134,14 @@ class LogExporter:
             if logger.isEnabledFor(level):
                 text = self._text(event, level, name)
                 # The text is an argument: data must never be read as a format.
-                logger.log(level, "%s", text, extra={"manometer": _event.fit(event)})
+                extra = {"manometer": _event.fit(event), **_otel_extra(logger, about)}
+                logger.log(level, "%s", text, extra=extra)
         elif not _is_silenced(logger, level):
             prefix = "" if self._json else f"{logging.getLevelName(level)}:{name}:"
             _to_stderr(prefix + self._text(event, level, name))
+            if has_otel_handler(logger) and logger.isEnabledFor(level):
+                # Nobody reads it here; whatever collects it gets the record as an event, without prose.
+                logger.log(level, "%s", _logfmt.line(event), extra=_otel_extra(logger, about))
 
     def _text(self, event: Event, level: int, name: str) -> str:
         if not self._json:
@@ -152,11 +157,18 @@ class LogExporter:
         )
 
 
+def _otel_extra(logger: logging.Logger, about: tuple[Finding, Report] | None) -> dict[str, object]:
+    """Return what makes the record of a finding an event of OpenTelemetry's, where a handler of it listens."""
+    if about is None or not has_otel_handler(logger):
+        return {}
+    return {"otel.event.name": _attributes.EVENT_NAME, **_attributes.of_finding(*about)}
+
+
 def _has_handler(logger: logging.Logger) -> bool:
     """Tell whether anybody would see a record of *logger*."""
     current: logging.Logger | None = logger
     while current is not None:
-        if any(not isinstance(handler, logging.NullHandler) for handler in current.handlers):
+        if any(not isinstance(one, logging.NullHandler) and not is_otel(one) for one in current.handlers):
             return True
         current = current.parent if current.propagate else None
     return False

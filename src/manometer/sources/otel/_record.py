@@ -102,6 +102,8 @@ class Listener:
             return None
         spans = _spans.of(on.profile)
         spans.seen += 1
+        if spans.first is None:
+            spans.first = SpanId(context.trace_id, context.span_id, int(context.trace_flags))
         record = Record(span, on, now_ns - lag_ns if retroactive else now_ns)
         record.retroactive, record.previous, record.unit = retroactive, previous, unit
         new_parent = None
