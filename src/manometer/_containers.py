@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict, defaultdict, deque
 from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final, final
 
 from . import _limits
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-SAMPLES: Final = 12
+SAMPLES: Final = 24
 """Samples, a minute apart, from which growth may be claimed."""
 _LENGTHS: Final = frozenset({list, dict, set, deque, OrderedDict, defaultdict})
 _ADDED: Final = 100
 _PER_UNIT: Final = 0.01
 _STEADY: Final = 0.8
 """Share of the first third's growth per unit of work that the last third must keep: a cache that fills up does not."""
+_ABOVE_PEAK: Final = 2
+"""Times the length from which it once shrank: what follows the load rises and falls, and stays below that."""
 _GREW: Final = 0.75
 """Share of the samples with traffic in which it must have grown: what is loaded now and then grows in steps."""
 
@@ -30,15 +33,17 @@ _GREW: Final = 0.75
 class _Series:
     """Length and units of work, sample by sample; every second one is forgotten when there are too many."""
 
-    __slots__ = ("file", "points")
+    __slots__ = ("bar", "file", "points")
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.bar = 0  # once it shrank, the length it must pass to be suspect again
         self.points: list[tuple[int, int]] = []
 
     def add(self, units: int, length: int) -> None:
         points = self.points
         if points and length < points[-1][1]:
+            self.bar = max(self.bar, _ABOVE_PEAK * points[-1][1])
             points.clear()  # it shrinks: whatever grew before is forgiven
         if points and units == points[-1][0]:
             return  # without traffic nothing follows
@@ -53,7 +58,7 @@ class _Series:
             return False
         (first_units, first), (last_units, last) = points[0], points[-1]
         added, units = last - first, last_units - first_units
-        if added < _ADDED or added < _PER_UNIT * units:
+        if last <= self.bar or added < _ADDED or added < _PER_UNIT * units:
             return False
         grew = sum(later > earlier for (_, earlier), (_, later) in pairwise(points))
         third = len(points) // 3
@@ -62,8 +67,12 @@ class _Series:
 
 
 def _rate(points: list[tuple[int, int]]) -> float:
-    (from_units, from_length), (to_units, to_length) = points[0], points[-1]
-    return (to_length - from_length) / max(1, to_units - from_units)
+    """Return the usual growth per unit of work: the median, so that one load of data is no growth."""
+    rates = [
+        (to_length - from_length) / max(1, to_units - from_units)
+        for (from_units, from_length), (to_units, to_length) in pairwise(points)
+    ]
+    return median(rates)
 
 
 @final

@@ -6,10 +6,11 @@ from typing import Final, NamedTuple, final
 
 FIRST: Final = 4
 """Number of the call from which a course is kept: most frames never have one."""
-ENOUGH: Final = 16
+ENOUGH: Final = 24
 """Calls of a frame from which they may be said to slow down."""
 _MORE_EACH: Final = 1.25
 _MORE_IN_ALL: Final = 2.0
+_MORE_ON_AVERAGE: Final = 1.5
 _SAME_ROWS: Final = 1.5
 _MAX_OCTAVES: Final = 24
 
@@ -24,16 +25,17 @@ class Slowdown(NamedTuple):
 
 @final
 class Course:
-    """The shortest call and the rows of each octave of call numbers: 4 to 7, 8 to 15, 16 to 31 ...
+    """The shortest call, the time and the rows of each octave of call numbers: 4 to 7, 8 to 15, 16 to 31 ...
 
     The shortest, because what disturbs a clock only adds; and of more calls the shortest is shorter,
     so that calls which do not change never seem to slow down.
     """
 
-    __slots__ = ("least_ns", "rows")
+    __slots__ = ("least_ns", "rows", "total_ns")
 
     def __init__(self) -> None:
         self.least_ns: list[int] = []
+        self.total_ns: list[int] = []
         self.rows: list[int] = []
 
     def add(self, number: int, duration_ns: int) -> None:
@@ -41,12 +43,15 @@ class Course:
         at = number.bit_length() - 3
         least = self.least_ns
         if at < len(least):
+            self.total_ns[at] += duration_ns
             if duration_ns < least[at]:
                 least[at] = duration_ns
         elif at < _MAX_OCTAVES:
             while len(least) <= at:
                 least.append(duration_ns)
+                self.total_ns.append(0)
                 self.rows.append(0)
+            self.total_ns[at] = duration_ns
 
     def add_rows(self, number: int, rows: int) -> None:
         """Add the rows that call *number* returned."""
@@ -62,20 +67,26 @@ class Course:
         """
         if calls < ENOUGH or len(self.least_ns) < 3:
             return None
-        least, rows = self.least_ns, self._rows_a_call(calls)
-        first = len(least) - 1
+        least, rows = self.least_ns, self._per_call(self.rows, calls)
+        if calls - (FIRST << len(least) - 1) < FIRST << len(least) - 2:
+            least = least[:-1]  # the shortest of a few says less than that of many
+        last = len(least) - 1
+        first = last
         while first and least[first] >= _MORE_EACH * least[first - 1]:
             first -= 1
         octaves = len(least) - first
         if octaves < 3 or least[-1] < _MORE_IN_ALL * least[first]:
             return None
-        if rows[-1] > _SAME_ROWS * max(rows[first], 1.0):
+        means = self._per_call(self.total_ns, calls)
+        if means[last] < _MORE_ON_AVERAGE * means[first]:
+            return None
+        if rows[last] > _SAME_ROWS * max(rows[first], 1.0):
             return None
         return Slowdown(least[first], least[-1], octaves)
 
-    def _rows_a_call(self, calls: int) -> list[float]:
+    def _per_call(self, sums: list[int], calls: int) -> list[float]:
         found = []
-        for at, rows in enumerate(self.rows):
+        for at, total in enumerate(sums):
             low = FIRST << at
-            found.append(rows / max(1, min(2 * low, calls + 1) - low))
+            found.append(total / max(1, min(2 * low, calls + 1) - low))
         return found

@@ -25,7 +25,7 @@ _callsites: Final[OrderedDict[str, Callsite]] = OrderedDict()
 def growing_container(
     profile: Profile, history: HistoryView, _claims: Claims | None = None
 ) -> Iterator[Finding]:
-    """Yield a finding for each container whose length followed the units of work for 12 minutes, and never shrank.
+    """Yield a finding for each container whose length followed the units of work for 24 minutes, and never shrank.
 
     Belongs to no unit of work: said of the profile `process` only. The memory of the process plays
     no part: it grows in healthy services too.

@@ -25,7 +25,7 @@ _SURE: Final = 2
 def slowing_call(profile: Profile, history: HistoryView, claims: Claims | None = None) -> Iterator[Finding]:
     """Yield a finding for each statement, request or lookup whose calls take longer and longer.
 
-    From 16 calls of one frame: the shortest of each octave of call numbers rises by a quarter and
+    From 24 calls of one frame: the shortest of each octave of call numbers rises by a quarter and
     more through at least three octaves and doubles in all, while a call returns no more rows.
     """
     claims = claims or Claims(profile)
