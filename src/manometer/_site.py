@@ -49,7 +49,9 @@ def _judge(file: str) -> bool:
         for item in application
     ):
         return True
-    if file.startswith(("<frozen", "<string>", "<manometer", "<attrs", "<decorator")):
+    if file.startswith(("<frozen", "<string>", "<manometer", "<decorator")):
+        return False
+    if file.startswith("<") and " generated " in file:  # attrs, SQLAlchemy: a library's wrapper
         return False
     path = file if os.path.isabs(file) else os.path.abspath(file)
     if path.startswith(_PACKAGE) or any(part in path for part in _LIBRARY_PARTS):

@@ -138,6 +138,31 @@ def test_flush_of_many_objects_counts_its_batches(engine: Engine) -> None:
     assert batches == 5
 
 
+@pytest.mark.skipif(sa.__version__.startswith("1.4."), reason="1.4 inserts row by row")
+def test_insert_that_is_sent_in_parts_is_one_call(engine: Engine) -> None:
+    """SQLite answers with the new keys in no order that counts, so every row goes alone."""
+    with recorded() as profiles, Session(engine) as session:
+        session.add_all([Customer(name=f"n{n}") for n in range(50)])
+        session.flush()
+
+    (frame,) = queries(profiles[0])
+    assert (frame.calls, frame.more().batch_sum) == (1, 50)
+    assert frame.callsite.file == __file__
+
+
+@pytest.mark.skipif(sa.__version__.startswith("1.4."), reason="1.4 inserts row by row")
+def test_error_in_a_later_part_is_counted(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE UNIQUE INDEX once ON customers (name)"))
+
+    with recorded() as profiles, Session(engine) as session, pytest.raises(sa.exc.IntegrityError):
+        session.add_all([Customer(name=f"n{n % 3}") for n in range(5)])
+        session.flush()
+
+    (frame,) = queries(profiles[0])
+    assert (frame.calls, frame.errors, frame.more().outcomes) == (1, 1, {"IntegrityError": 1})
+
+
 def test_transactions_settings_and_pings_are_no_queries(engine: Engine) -> None:
     with recorded() as profiles, engine.begin() as connection:
         connection.execute(sa.text("SELECT 1"))

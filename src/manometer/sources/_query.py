@@ -92,7 +92,9 @@ def is_covered(on: Branch) -> bool:
 class Query:
     """A statement in execution."""
 
-    __slots__ = ("_before", "_cover", "_covers", "call", "callers", "many", "parameters", "statement", "text")
+    __slots__ = (
+        "_before", "_cover", "_covers", "call", "callers", "many", "parameters", "part_ns", "statement", "text"
+    )  # fmt: skip
 
     def __init__(self, call: Call, known: Statement, callers: tuple[Place, ...], text: Any) -> None:
         self.call = call
@@ -101,6 +103,7 @@ class Query:
         self.text = text
         self.parameters: Any = ()
         self.many = False
+        self.part_ns = 0  # start of a further part of the same call
         self._covers: Branch | None = None
         self._cover: _Cover | None = None
         self._before: Any = False

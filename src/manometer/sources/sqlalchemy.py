@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, final
 from weakref import WeakKeyDictionary
 
 from .. import _guard
+from .._calls import extend
 from .._context import HOT
+from .._statement import statement
 from ._counting import CountingCursor
 from ._patch import Unsupported, nothing
 from ._query import Origin, Query, begin_query, branch, end_query, fail_query
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _POINT: Final = "sources.sqlalchemy"
 _RUNNING: Final = "_manometer_query"
+_PARTS: Final = "_manometer_parts"
 _ORIGIN: Final = "_manometer_origin"
 _TRANSACTION: Final = "_manometer_transaction"
 _OWN_FRAMES: Final = 6
@@ -107,6 +110,13 @@ def _begin(connection: Any, text: Any, parameters: Any, context: Any, many: bool
         return
     if context.execution_options.get("skip_user_error_events"):
         return  # a dialect's own probe: its failure would never be told
+    query = getattr(context, _PARTS, None)
+    if query is not None and query.statement.shape == statement(text).shape:
+        # An INSERT that SQLAlchemy sends in parts, on SQLite one row at a time: it is one call.
+        query.part_ns = HOT["clock_"]()
+        _cover(query, on, getattr(connection, _ORIGIN))
+        setattr(context, _RUNNING, query)
+        return
     origin = getattr(connection, _ORIGIN, None)
     if origin is None:
         origin = _origins.get(connection.engine) or _describe(connection.engine)
@@ -115,22 +125,32 @@ def _begin(connection: Any, text: Any, parameters: Any, context: Any, many: bool
     if query is None:
         return
     query.call.frame.more().transaction = getattr(connection, _TRANSACTION, 0)
-    if origin.covers:
-        query.cover(on)
-    else:
-        query.cover_task()
+    _cover(query, on, origin)
     # Not asked for again at the end: SQLAlchemy 2.0 gives all sets of a batched INSERT to each batch there.
     query.parameters = parameters
     query.many = many
     setattr(context, _RUNNING, query)
 
 
+def _cover(query: Query, on: Any, origin: Origin) -> None:
+    if origin.covers:
+        query.cover(on)
+    else:
+        query.cover_task()
+
+
 def _end(cursor: Any, context: Any, ended_ns: int) -> None:
     query = _take(context)
     if query is None:
         return
+    if query.part_ns:
+        extend(query.call, query.part_ns, ended_ns, max(1, query.statement.in_list))
+        return
     parameters, many = query.parameters, query.many
-    end_query(query, parameters, many and _are_sets(parameters), ended_ns)
+    are_sets = many and _are_sets(parameters)
+    end_query(query, parameters, are_sets, ended_ns)
+    if many and not are_sets:
+        setattr(context, _PARTS, query)
     # INSERT and UPDATE keep their cursor: their contexts hand it on to drivers' own functions.
     if many or query.statement.operation == "write" or context.cursor is not cursor:
         return
@@ -147,7 +167,9 @@ def _are_sets(parameters: Any) -> bool:
 
 def _fail(failure: Any, ended_ns: int) -> None:
     query = _take(failure.execution_context)
-    if query is not None:
+    if query is not None and query.part_ns:
+        extend(query.call, query.part_ns, ended_ns, 0, type(failure.original_exception).__name__)
+    elif query is not None:
         fail_query(query, failure.original_exception, query.parameters, ended_ns)
 
 
