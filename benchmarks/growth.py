@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -201,6 +203,7 @@ def main() -> None:
     """Print the table."""
     warnings.simplefilter("ignore")
     timings = load()
+    os.chdir(tempfile.mkdtemp())  # bigO leaves a file behind where it runs
     for name, judge in judges():
         for noise in NOISES:
             for seed in SEEDS:
