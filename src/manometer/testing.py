@@ -196,4 +196,4 @@ class install_sources:  # noqa: N801 - used like a function: `with install_sourc
         self._undo()
 
 
-__all__ = ["FakeClock", "install_sources", "raising", "record"]
+__all__ = ["FakeClock", "History", "install_sources", "raising", "record"]
