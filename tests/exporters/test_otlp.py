@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from manometer.exporters.otlp import OtlpExporter, _app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parents[2]
 SCOPE = ("manometer", "1")
 
 
@@ -611,3 +613,75 @@ def test_exporter_leaves_nothing_promoted_behind(receiver: Receiver) -> None:
     mine.shutdown()
 
     assert not _spans.promoting
+
+
+SHOP = """
+from shop.app import create_app
+BEFORE
+app = create_app()
+AFTER
+for page in ("orders", "orders-eager", "settings"):
+    assert app.test_client().get(f"/{page}?n=20").status_code == 200
+"""
+
+SHOP_AFTER = """
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+FlaskInstrumentor().instrument_app(app)
+"""
+
+
+def tree_of_page(spans: list[Any], page: str) -> list[tuple[str, str]]:
+    (trace_id,) = {item.data.trace_id for item in spans if item.data.name == f"GET {page}"}
+    return tree_of([item for item in spans if item.data.trace_id == trace_id])
+
+
+@pytest.mark.parametrize(
+    "disabled", [("sqlite3", "sqlalchemy", "flask"), ()], ids=["instrumentations alone", "with our taps"]
+)
+def test_shop_is_one_tree_with_correct_parents_at_every_level(
+    receiver: Receiver, disabled: tuple[str, ...]
+) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.flask")
+    body = f"import sys; sys.path.insert(0, {str(ROOT / 'examples')!r})\n"
+    body += SHOP.replace("BEFORE", "").replace("AFTER", SHOP_AFTER)
+
+    spans = run_app(receiver, body, disabled)
+
+    assert tree_of_page(spans, "/orders") == sorted(
+        [
+            ("GET /orders", ""),
+            ("SELECT", "GET /orders"),
+            *[("order_row", "GET /orders")] * 20,
+            *[("SELECT", "order_row")] * 20,
+        ]
+    )
+    assert tree_of_page(spans, "/orders-eager") == [
+        ("GET /orders-eager", ""),
+        ("SELECT", "GET /orders-eager"),
+    ]
+    assert tree_of_page(spans, "/settings").count(("SELECT", "GET /settings")) == 21
+
+
+def test_shop_is_exported_whole_without_any_set_up(receiver: Receiver) -> None:
+    environment = {
+        **os.environ,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        "OTEL_SERVICE_NAME": "shop",
+        "MANOMETER": "1",
+        "MANOMETER_EXPORTERS": "otlp",
+        "PYTHONPATH": str(ROOT / "examples"),
+    }
+    program = "import manometer\n" + SHOP.replace("BEFORE", "").replace("AFTER", "")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+    assert tree_of_page(receiver.spans(), "/orders") == [
+        ("GET /orders", ""),
+        ("SELECT customer", "order_row"),
+        ("SELECT orders", "GET /orders"),
+        ("order_row", "GET /orders"),
+    ]
+    rules = [item.attributes["manometer.finding.rule"] for item in receiver.logs()]
+    assert "n-plus-one" in rules
