@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import _guard
 from .._context import variable
-from .._measure import Measure, Options
+from .._measure import Measure
+from .._options import Options
 from .._site import callsite
 
 if TYPE_CHECKING:
