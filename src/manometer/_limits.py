@@ -7,8 +7,8 @@ from typing import Final
 # One unit of work.
 MAX_FRAMES: Final = 2_000
 """Frames in one profile; calls beyond it are folded into one "(other)" frame per kind, sums stay exact."""
-IO_FRAME_WEIGHT: Final = 3
-"""Plain frames for which one of a tapped call counts: with its detail it is 1.2 kB, and not 0.4."""
+IO_FRAME_WEIGHT: Final = 4
+"""Plain frames for which one of a tapped call counts: with its detail it is 1.5 kB, and not 0.4."""
 MAX_KEYS_PER_FRAME: Final = 32
 """Distinct argument fingerprints kept on one frame."""
 MAX_KEYS_PER_PROFILE: Final = 1_024

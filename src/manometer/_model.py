@@ -346,7 +346,7 @@ class Profile:
         cpu_ns: CPU time of the thread, -1 where it would not be true.
         concurrency: Profiles in flight when this one ended, itself included.
         root: The frame of the whole.
-        frames: Frames made, the root included; one of a tapped call counts for three (see `_limits`).
+        frames: Frames made, the root included; one of a tapped call counts for four (see `_limits`).
         keys: Argument fingerprints kept in all frames.
         returned: Hashed values of the last reads, by reading frame.
         write_epoch: Writes seen so far.
