@@ -220,6 +220,8 @@ class Pipeline:
         dropped = dict(self.drops)
         for reason, count in _context.drops.items():
             dropped[reason] = dropped.get(reason, 0) + count
+        for _, exporter in self._exporters:
+            dropped |= getattr(exporter, "drops", {})
         dropped |= {
             reason: count
             for reason, count in (("lines", self.ledger.suppressed), ("findings", self.ledger.evicted))

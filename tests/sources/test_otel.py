@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,14 +19,15 @@ import pytest
 pytest.importorskip("opentelemetry.sdk.trace")
 
 from opentelemetry import context as otel_context, trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 from opentelemetry.trace import SpanKind
 from tests.sources.collect import queries, recorded, strict_guard, switched_on
 
-from manometer import _context, _guard, _spans, measure
+from manometer import _context, _guard, _runtime, _spans, measure
+from manometer._otel import Instrumentor
 from manometer.sources import otel
 from manometer.sources.otel import OpenTelemetrySource, _processor
 from manometer.sources.sqlite import SQLiteSource
@@ -31,7 +35,6 @@ from manometer.testing import FakeClock, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from manometer._model import Frame, Profile
 
@@ -487,6 +490,9 @@ def test_share_that_was_sampled_out_is_said() -> None:
     assert dropped_share(TracerProvider(shutdown_on_exit=False)) == {}
 
 
+@pytest.mark.skipif(
+    not hasattr(sampling, "AlwaysRecordSampler"), reason="this SDK has no AlwaysRecordSampler"
+)
 def test_unsampled_spans_are_seen_on_request_and_exported_no_more_than_before() -> None:
     exported = InMemorySpanExporter()
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
@@ -576,3 +582,60 @@ def test_logfire_is_joined_through_its_proxy_and_again_when_configured_anew(tmp_
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=50)
 
     assert (done.stdout, done.returncode) == ("[('price {n}', 1)]\n" * 2, 0), done.stderr
+
+
+PROGRAM = """
+import sqlite3, sys
+from opentelemetry import trace
+from manometer import _runtime
+with trace.get_tracer("x").start_as_current_span("job"):
+    pass
+running = _runtime.running()
+print(running is not None and running.config.slow_ms)
+"""
+
+
+@pytest.mark.parametrize(
+    ("extra", "printed"),
+    [
+        ({}, "1000.0"),
+        ({"MANOMETER_SLOW_MS": "250"}, "250.0"),
+        ({"MANOMETER": "0"}, "False"),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "manometer"}, "False"),
+    ],
+)
+def test_opentelemetry_instrument_starts_manometer_as_one_of_many(
+    tmp_path: Path, extra: dict[str, str], printed: str
+) -> None:
+    command = Path(sys.executable).with_name("opentelemetry-instrument")
+    entry_points = importlib.metadata.entry_points(group="opentelemetry_instrumentor")
+    if not command.exists() or "manometer" not in {point.name for point in entry_points}:
+        pytest.skip("opentelemetry-instrument, or manometer's metadata, is not installed here")
+    program = tmp_path / "app.py"
+    program.write_text(PROGRAM, encoding="utf-8")
+    none = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+
+    done = subprocess.run(
+        [command, sys.executable, program],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, **none, **extra},
+    )
+
+    assert done.stdout == f"{printed}\n", done.stderr
+    assert ("up state=stop" in done.stderr) == (printed != "False")
+
+
+def test_instrumentor_takes_options_once_and_ignores_what_it_does_not_know() -> None:
+    instrumentor = Instrumentor()
+    try:
+        instrumentor.instrument(slow_ms=5, exporters=["log"], skip_dep_check=True)
+        Instrumentor().instrument(skip_dep_check=True)
+
+        running = _runtime.running()
+        assert (running.config.slow_ms, running.config.exporters) == (5, ("log",))
+        assert instrumentor.is_instrumented_by_opentelemetry
+    finally:
+        instrumentor.uninstrument()
+    assert _runtime.running() is None
