@@ -31,6 +31,15 @@ SOURCES: Final[dict[str, Entry]] = {
     "aiohttp-server": Entry("aiohttp.web", "aiohttp_server", "AiohttpServerSource"),
     "asgi": Entry("manometer.sources.asgi", "asgi", "ASGISource"),
     "fastapi": Entry("fastapi.routing", "fastapi", "FastAPISource"),
+    "asgiref": Entry("asgiref.sync", "asgiref", "AsgirefSource"),
+    "asyncio-streams": Entry("asyncio.streams", "asyncio_streams", "AsyncioStreamsSource"),
+    "celery": Entry("celery", "celery", "CelerySource"),
+    "botocore": Entry("botocore.client", "botocore", "BotocoreSource"),
+    "asyncio-queues": Entry("asyncio.queues", "queues", "AsyncioQueuesSource"),
+    "django": Entry("django.core.handlers.base", "django", "DjangoSource"),
+    "django-commands": Entry("django.core.management.base", "django_commands", "DjangoCommandsSource"),
+    "django-db": Entry("django.db.backends.utils", "django_db", "DjangoDatabaseSource"),
+    "django-templates": Entry("django.template.base", "django_templates", "DjangoTemplatesSource"),
     "asyncpg": Entry("asyncpg", "asyncpg", "AsyncpgSource"),
     "mysqlclient": Entry("MySQLdb", "mysqlclient", "MySQLClientSource"),
     "psycopg": Entry("psycopg", "psycopg", "PsycopgSource"),
@@ -38,14 +47,6 @@ SOURCES: Final[dict[str, Entry]] = {
     "pymemcache": Entry("pymemcache.client.base", "pymemcache", "PymemcacheSource"),
     "pymongo": Entry("pymongo", "pymongo", "PymongoSource"),
     "pymysql": Entry("pymysql", "pymysql", "PyMySQLSource"),
-    "asgiref": Entry("asgiref.sync", "asgiref", "AsgirefSource"),
-    "asyncio-streams": Entry("asyncio.streams", "asyncio_streams", "AsyncioStreamsSource"),
-    "botocore": Entry("botocore.client", "botocore", "BotocoreSource"),
-    "asyncio-queues": Entry("asyncio.queues", "queues", "AsyncioQueuesSource"),
-    "django": Entry("django.core.handlers.base", "django", "DjangoSource"),
-    "django-commands": Entry("django.core.management.base", "django_commands", "DjangoCommandsSource"),
-    "django-db": Entry("django.db.backends.utils", "django_db", "DjangoDatabaseSource"),
-    "django-templates": Entry("django.template.base", "django_templates", "DjangoTemplatesSource"),
     "flask": Entry("flask", "flask", "FlaskSource"),
     "httpx": Entry("httpx", "httpx", "HttpxSource"),
     "jinja2": Entry("jinja2", "jinja2", "Jinja2Source"),
@@ -55,6 +56,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "redis-cluster": Entry("redis.cluster", "redis_cluster", "RedisClusterSource"),
     "requests": Entry("requests.sessions", "requests", "RequestsSource"),
     "opentelemetry": Entry("opentelemetry.trace", "otel", "OpenTelemetrySource"),
+    "rq": Entry("rq", "rq", "RQSource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
     "starlette": Entry("starlette.applications", "starlette", "StarletteSource"),
@@ -66,6 +68,8 @@ SOURCES: Final[dict[str, Entry]] = {
 
 _GREENLET: Final = "greenlet"
 _hooked: Final[set[str]] = set()
+_ready: Final[set[str]] = set()
+"""Modules whose import has ended."""
 _installed: Final[list[_Installed]] = []
 
 
@@ -78,12 +82,16 @@ class _Installed:
         self.waiting: dict[str, Entry] = {}
         self.undos: list[Undo] = []
 
-    def arrived(self, trigger: str) -> None:
-        """Install what waited for *trigger*. Never raises: this runs inside an import of the host's."""
-        if trigger == _GREENLET:
+    def arrived(self) -> None:
+        """Install what need wait no longer. Never raises: this runs inside an import of the host's.
+
+        A package often imports the module that a source patches before it has its own names; such a
+        source waits for the package as well.
+        """
+        if _GREENLET in _ready:
             _guard.call("sources.greenlet", _context.use_greenlets)
         for name, entry in list(self.waiting.items()):
-            if entry.trigger == trigger:
+            if entry.trigger in _ready and _is_ready(_package_of(entry.trigger)):
                 del self.waiting[name]
                 self._install(name, entry)
 
@@ -145,26 +153,37 @@ def install_all(config: Config, report: Report) -> Undo:
         installed.waiting[name] = entry
         if entry.trigger not in sys.modules:
             report(name, "waiting", "")
-    for trigger in [_GREENLET, *{entry.trigger: None for entry in installed.waiting.values()}]:
-        if trigger in sys.modules:
-            installed.arrived(trigger)
-        else:
-            _hook(trigger)
+    triggers = dict.fromkeys(entry.trigger for entry in installed.waiting.values())
+    for module in dict.fromkeys([_GREENLET, *triggers, *map(_package_of, triggers)]):
+        _hear_of(module)
+    installed.arrived()
     return installed.undo
 
 
-def _hook(trigger: str) -> None:
-    """Hear of the import of *trigger*; once per process, for there is no way to unregister."""
-    if trigger in _hooked:
+def _package_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _is_ready(package: str) -> bool:
+    # The import of a namespace package runs nothing, and no hook hears of it.
+    return package in _ready or getattr(sys.modules.get(package), "__file__", None) is None
+
+
+def _hear_of(module: str) -> None:
+    """Note that *module* is imported, now or once it is; once per process, for there is no way to unregister."""
+    if module in sys.modules:
+        _ready.add(module)
+    if module in _ready or module in _hooked:
         return
     import wrapt
 
     def imported(_: Any) -> None:
+        _ready.add(module)
         for installed in tuple(_installed):
-            _guard.call("sources.import", installed.arrived, trigger)
+            _guard.call("sources.import", installed.arrived)
 
-    _hooked.add(trigger)
-    wrapt.register_post_import_hook(imported, trigger)
+    _hooked.add(module)
+    wrapt.register_post_import_hook(imported, module)
 
 
 __all__ = ["SOURCES", "Entry", "install_all"]
