@@ -316,7 +316,7 @@ def open_profile(
         live[id(profile)] = profile
         branch.opened.add(branch)
         if cpu:
-            opened.cpu = ThreadCpu()
+            opened.cpu = ThreadCpu(branch.owner)
         variable.set(branch)
     except BaseException:
         live.pop(id(profile), None)
