@@ -6,8 +6,11 @@ BIN      := $(VENV)/bin
 READY    := $(VENV)/.ready
 VERSIONS := 3.10 3.11 3.12 3.13
 
+CORE     ?=
+CORE_TESTS := tests/test_core.py tests/test_measure.py tests/test_block.py tests/test_rolling.py tests/test_forks.py tests/properties
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all lint format check bench clean $(VERSIONS:%=test-%)
+.PHONY: help demo test test-cores test-long test-all lint format check bench clean $(VERSIONS:%=test-%)
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -15,8 +18,11 @@ help: ## show the targets
 demo: $(READY) ## start the example shop, send it traffic, show what the log says
 	@$(BIN)/python examples/demo.py
 
-test: $(READY) ## run the suite
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## run the suite; CORE=python or CORE=c chooses what measures
+	MANOMETER_CORE=$(CORE) $(BIN)/python -m pytest $(ARGS)
+
+test-cores: $(READY) ## run what depends on the core, with each of the two
+	for core in python c; do MANOMETER_CORE=$$core $(BIN)/python -m pytest $(CORE_TESTS) $(ARGS) || exit 1; done
 
 test-long: $(READY) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout=900 $(ARGS)
@@ -54,7 +60,7 @@ define make-venv
 	@touch $(2)/.ready
 endef
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml setup.py src/manometer/_core.c
 	$(call make-venv,$(PYTHON),$(VENV),dev)
 
 # A pyenv shim exists for versions that are not active, so a candidate counts only when it runs.
@@ -68,8 +74,8 @@ $(VERSIONS:%=test-%): test-%:
 	@python="$$($(call find-python,$*))"; \
 	if [ -z "$$python" ]; then echo "Python $*: not found here, skipped"; exit 0; fi; \
 	$(MAKE) --no-print-directory .venvs/$*/.ready PYTHON="$$python" \
-	  && echo "Python $*:" && .venvs/$*/bin/python -m pytest $(ARGS)
+	  && echo "Python $*:" && MANOMETER_CORE=$(CORE) .venvs/$*/bin/python -m pytest $(ARGS)
 
-.venvs/%/.ready: pyproject.toml
+.venvs/%/.ready: pyproject.toml setup.py src/manometer/_core.c
 	@mkdir -p .venvs
 	$(call make-venv,$(PYTHON),.venvs/$*,test)

@@ -346,7 +346,8 @@ VARIABLES: Final[dict[str, str]] = {
     for item in fields(Config)
 }
 """Field, with the environment variable that sets it."""
-_KNOWN: Final = frozenset(VARIABLES.values())
+_CORE: Final = "MANOMETER_CORE"
+_KNOWN: Final = frozenset((*VARIABLES.values(), _CORE))
 
 
 def switch() -> bool | None:
@@ -355,6 +356,15 @@ def switch() -> bool | None:
         return _parse_bool(os.environ.get("MANOMETER", "").strip())
     except ValueError:
         return None
+
+
+def wanted_core() -> str:
+    """Return which core the variable `MANOMETER_CORE` asks for: `python`, `c`, or whichever there is (empty).
+
+    For tests and benchmarks, and read when the package is imported: the two measure the same.
+    """
+    text = os.environ.get(_CORE, "").strip().lower()
+    return text if text in ("python", "c") else ""
 
 
 def child_environment(folder: str, *, here: bool = False) -> dict[str, str]:

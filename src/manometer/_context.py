@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 from random import random
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from . import _cpu, _guard, _limits
+from . import _cpu, _guard, _hot, _limits
 from ._cpu import ThreadCpu
 from ._forks import forks_of
 from ._model import ACTIVE_WATCHED, IO_KINDS, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
+from ._native import core, in_c
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ absent = False
 
 _ROOT: Final = Callsite(name="(root)", kind="root")
 _OTHER: Final[dict[str, Callsite]] = {}
+FOLDED: Final = "(other)"
+"""Name of the callsites into which calls beyond the bound of frames fold."""
 OUTSIDE: Final = Callsite(name="(late)", kind="other")
 """Frame of the rolling profile under which calls of an already sealed profile are counted."""
 
@@ -65,6 +67,9 @@ class Branch:
         self.covered = False  # a tap above describes the call in progress; a tap below stays silent
         self.forks: dict[Any, Branch] | None = None
 
+
+if core is not None:
+    Branch = in_c(Branch)  # type: ignore[misc]
 
 MUTED: Final[Literal[False]] = False
 """Value of the variable inside a unit of work that is not profiled (excluded, sampled out)."""
@@ -131,7 +136,7 @@ def _adopt(parent: Frame, callsite: Callsite, child: Frame) -> None:
 def _folded(profile: Profile, kind: Kind) -> Frame:
     callsite = _OTHER.get(kind)
     if callsite is None:
-        callsite = _OTHER[kind] = Callsite(name="(other)", kind=kind)
+        callsite = _OTHER[kind] = Callsite(name=FOLDED, kind=kind)
     profile.drop("frames")
     frame = profile.root.children.get(callsite)
     if frame is None:
@@ -188,46 +193,18 @@ def _no_branch(branch: Branch, *_: Any) -> Branch:
 drops: Final[dict[str, int]] = {}
 """What the process dropped, by reason; profiles carry their own."""
 
-HOT: Final[dict[str, Any]] = {
-    "__name__": "manometer._wrapper",
-    "__tracebackhide__": True,
-    "get_": variable.get,
-    "set_": variable.set,
-    "ident_": get_ident,
-    "clock_": time.perf_counter_ns,
-    "new_": _guard.shield("context.frame", new_frame, lambda _b, _p, site: Frame(site, None)),
-    "fork_": _guard.shield("context.branch", fork, _no_branch),
-    "outside_": no_outside,
-    "roll_": no_roll,
-    "idle_": True,
-    "made_": lambda _: None,
-    "limit_": 100_000_000,
-    "Branch_": Branch,
-}
-"""Globals of every generated wrapper, and the one place where clock and owner can be replaced.
-
-A wrapper reads them as globals (5 ns each, the same as closure cells), so one assignment switches
-all wrappers of the process at once.
-"""
-
-
-def now_ns() -> int:
-    """Return the monotonic clock in nanoseconds (scripted in tests)."""
-    return HOT["clock_"]()  # type: ignore[no-any-return]
-
-
-def use_greenlets() -> None:
-    """Make the greenlet part of a branch's owner, once greenlets are in the process.
-
-    Under greenlets synchronous code *can* be switched half way. A greenlet is unique to its
-    thread, so it alone identifies the owner. Branches opened before simply fork once.
-    """
-    if HOT["ident_"] is get_ident:
-        from sys import modules
-
-        greenlet = modules.get("greenlet")
-        if greenlet is not None:
-            HOT["ident_"] = greenlet.getcurrent
+HOT: Final = _hot.HOT
+HOT.update(
+    get_=variable.get,
+    set_=variable.set,
+    new_=_guard.shield("context.frame", new_frame, lambda _b, _p, site: Frame(site, None)),
+    fork_=_guard.shield("context.branch", fork, _no_branch),
+    outside_=no_outside,
+    roll_=no_roll,
+    made_=lambda _: None,
+    Branch_=Branch,
+)
+use_greenlets: Final = _hot.use_greenlets
 
 
 def current() -> Branch | None:

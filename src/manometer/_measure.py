@@ -8,8 +8,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final, overload
 
 from . import _context, _guard, _limits
-from ._context import HOT, Branch, variable
+from ._context import FOLDED, HOT, Branch, variable
 from ._model import OPEN_CALL, Callsite
+from ._native import core, in_c
 from ._options import Options, check
 from ._plan import NOTHING, Plan, fail, slow
 from ._template import Shape, is_wrapper, kind_of, shape_of, wrap
@@ -26,6 +27,15 @@ _POINT: Final = "measure.block"
 
 
 _DEFAULT: Final = Options(None, None, None, None, "call", None)
+_named: Final[dict[str, Options]] = {}
+"""Name, with its options, for `with measure("name")` in a loop: checking them anew would cost 1 us each time."""
+
+
+def _name(name: str) -> Options:
+    options = Options(name, None, None, None, "call", None)
+    if len(_named) < _limits.MAX_CALLSITES:
+        _named[name] = options
+    return options
 
 
 @final
@@ -41,6 +51,17 @@ class Measure:
     def __init__(self, options: Options, callsite: Callsite | None = None) -> None:
         self._options = options
         self._callsite = callsite
+
+    def __enter__(self) -> Measure:
+        """Open the block in the current context."""
+        self._into(sys._getframe(1))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the block; an exception is counted and passes untouched."""
+        self._out(error)
 
     def __call__(self, target: _F) -> _F:
         """Decorate *target*; see `measure`."""
@@ -89,25 +110,22 @@ class Measure:
     def _exit(self, error: BaseException | None) -> None:
         inner = variable.get()
         for _ in range(_limits.MAX_RECURSION_WALK):
-            if not inner or inner.base.callsite is self._callsite:
+            if not inner or inner.base.callsite is self._callsite or inner.base.callsite.name == FOLDED:
                 break
             inner = inner.outer
-        if inner and self._callsite is not None and inner.base.callsite is self._callsite:
+        if inner and inner.outer is not None and self._callsite is not None:
             try:
                 _leave(inner, error)
             except BaseException:
                 _take_back(inner, inner.outer)
                 raise
 
-    def __enter__(self) -> Measure:
-        """Open the block in the current context."""
-        _guard.call(_POINT, self._open, sys._getframe(1))
-        return self
+    def _into(self, caller: Any) -> None:
+        """Enter where the compiled core does not."""
+        _guard.call(_POINT, self._open, caller)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the block; an exception is counted and passes untouched."""
+    def _out(self, error: BaseException | None) -> None:
+        """Leave where the compiled core does not."""
         before = variable.get()
         try:
             _guard.call(_POINT, self._exit, error)
@@ -125,7 +143,11 @@ class Measure:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the block; an exception is counted and passes untouched."""
-        self.__exit__(kind, error, traceback)
+        self._out(error)
+
+
+if core is not None:
+    Measure = in_c(Measure)  # type: ignore[misc]
 
 
 def _take_back(inner: Branch, outer: Branch | None) -> None:
@@ -163,6 +185,8 @@ _blocks: Final[dict[tuple[str, str, str, int], Callsite]] = {}
 
 def _block_callsite(options: Options, caller: Any) -> Callsite:
     code = caller.f_code
+    if options.code is code and options.callsite is not None:
+        return options.callsite
     name = options.name or "block"
     key = (name, options.kind, code.co_filename, code.co_firstlineno)
     found = _blocks.get(key)
@@ -181,6 +205,7 @@ def _block_callsite(options: Options, caller: Any) -> Callsite:
             slow_ns=options.slow_ns,
             expect=options.expect,
         )
+    options.code, options.callsite = code, found
     return found
 
 
@@ -229,9 +254,11 @@ def measure(
     Added to a call on the application's thread: nothing with `MANOMETER=0`, 0.05 us without an
     active profile, 0.4 us with one; 0.8 us for a coroutine, 1 us for a block or a generator's step.
     """
+    plain = key is None and size is None and slow_ms is None and kind == "call" and expect is None
+    if plain and type(target) is str:
+        return Measure(_named.get(target) or _name(target))
     if target is None or type(target) is str:
         return Measure(Options(target, key, size, slow_ms, kind, expect))
-    plain = key is None and size is None and slow_ms is None and kind == "call" and expect is None
     return decorate(target, _DEFAULT if plain else Options(None, key, size, slow_ms, kind, expect))
 
 

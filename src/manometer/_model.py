@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
+from ._native import core, in_c
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -198,17 +200,7 @@ class Frame:
     """
 
     __slots__ = (
-        "active",
-        "calls",
-        "callsite",
-        "children",
-        "detail",
-        "errors",
-        "mark_ns",
-        "parent",
-        "since_ns",
-        "total_ns",
-        "union_ns",
+        "active", "calls", "callsite", "children", "detail", "errors", "mark_ns", "parent", "since_ns", "total_ns", "union_ns",
     )  # fmt: skip
 
     def __init__(self, callsite: Callsite, parent: Frame | None) -> None:
@@ -280,6 +272,11 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"<Frame {self.callsite.name} calls={self.calls} total_ns={self.total_ns}>"
+
+
+if core is not None:
+    Frame = in_c(Frame)  # type: ignore[misc]
+    core.bind_frame(NO_CHILDREN, MARK_NS)
 
 
 @final

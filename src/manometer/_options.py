@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import CodeType
 
-    from ._model import Kind
+    from ._model import Callsite, Kind
 
 _KINDS: Final = ("call", "db", "http", "cache", "queue", "template", "lock")
 
@@ -16,7 +17,7 @@ _KINDS: Final = ("call", "db", "http", "cache", "queue", "template", "lock")
 class Options:
     """The checked options of one `measure(...)`."""
 
-    __slots__ = ("expect", "key", "kind", "name", "size", "slow_ns")
+    __slots__ = ("callsite", "code", "expect", "key", "kind", "name", "size", "slow_ns")
 
     def __init__(
         self,
@@ -48,6 +49,8 @@ class Options:
         self.slow_ns = None if slow_ms is None else int(slow_ms * 1e6)
         self.kind = kind
         self.expect = _expectations(expect)
+        self.code: CodeType | None = None  # where a block of this name was entered last, and its callsite
+        self.callsite: Callsite | None = None
 
 
 def check(good: bool, option: str, allowed: str, value: object) -> None:

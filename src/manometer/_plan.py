@@ -157,6 +157,8 @@ def _look(frame: Frame, plan: Plan, arguments: tuple[Any, ...], active: int) -> 
         detail.rows_sum += size
         detail.rows_max = max(detail.rows_max, size)
         return key, size, thread_time_ns() if plan.timed and plan.sync else -1
+    except RecursionError:
+        raise  # the application's own: one frame further down it would have met the limit itself
     except Exception as error:
         _guard.failed("measure.key", error)
         return None

@@ -7,7 +7,10 @@ import linecache
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from . import _compiled
 from ._context import HOT
+from ._model import IO_KINDS
+from ._texts import COMPILED, PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,258 +112,19 @@ def shape_of(function: Callable[..., Any]) -> Shape:
     return shape
 
 
-# What a call moved is moved back first, on lines that call nothing: there no KeyboardInterrupt can arrive,
-# and no call can fail at the end of the stack.
-_SYNC: Final = """
-def make_(fn_, site_):
-    def w({declaration}):
-        s_ = get_()
-        if not s_:
-            if idle_ or s_ is not None: return fn_({forwarding})
-            s_ = outside_()
-            if s_ is None: return fn_({forwarding})
-        if s_.owner != ident_(): s_ = fork_(s_)
-        p_ = s_.frame
-        n_ = p_.children.get(site_)
-        if n_ is None: n_ = new_(s_, p_, site_)
-        a_ = n_.active
-        if a_:
-            k_ = r_ = nothing_
-            t_ = clock_()
-            try:
-                s_.frame = n_
-                k_ = enter_(n_, {arguments})
-                r_ = fn_({forwarding})
-                return r_
-            except BaseException as e_:
-                try: fail_(n_, e_)
-                except RecursionError: n_.errors += 1
-                raise
-            finally:
-                s_.frame = p_; n_.active = a_; n_.calls += 1
-                d_ = clock_() - t_
-                try: leave_(s_, n_, a_, k_, t_, d_, r_)
-                except RecursionError: pass
-        t_ = clock_()
-        try:
-            s_.frame = n_
-            n_.active = 1
-            return fn_({forwarding})
-        except BaseException as e_:
-            try: fail_(n_, e_)
-            except RecursionError: n_.errors += 1
-            raise
-        finally:
-            s_.frame = p_; n_.active = 0; n_.calls += 1
-            d_ = clock_() - t_
-            n_.total_ns = m_ = n_.total_ns + d_
-            if m_ > n_.mark_ns:
-                try: slow_(n_, t_, d_)
-                except RecursionError: pass
-    return w
-"""
-
-_ASYNC: Final = """
-def make_(fn_, site_):
-    async def w({declaration}):
-        s_ = get_()
-        if not s_:
-            if idle_ or s_ is not None: return await fn_({forwarding})
-            s_ = outside_()
-            if s_ is None: return await fn_({forwarding})
-        if s_.owner != ident_(): s_ = fork_(s_)
-        p_ = s_.frame
-        n_ = p_.children.get(site_)
-        if n_ is None: n_ = new_(s_, p_, site_)
-        b_ = Branch_(n_, s_.owner, s_.profile, s_)
-        o_ = b_.opened
-        k_ = r_ = nothing_
-        b_.since_ns = t_ = clock_()
-        a_ = n_.active
-        n_.active = a_ + 4
-        try:
-            set_(b_)
-            o_.add(b_)
-            if a_ or s_.again: k_ = enter_async_(s_, b_, n_, p_, {arguments})
-            else: n_.since_ns = t_
-            r_ = await fn_({forwarding})
-            return r_
-        except BaseException as e_:
-            try: fail_(n_, e_)
-            except RecursionError: n_.errors += 1
-            raise
-        finally:
-            n_.active = c_ = n_.active - 4
-            try: o_.discard(b_)
-            finally:
-                try:
-                    if get_() is b_: set_(s_)
-                except BaseException:
-                    if get_() is b_: set_(s_)
-                    raise
-            m_ = clock_()
-            d_ = m_ - t_
-            try:
-                if b_.owner is None: late_(b_)
-                else:
-                    n_.calls += 1
-                    if not b_.again: n_.total_ns += d_
-                    if c_ < 4: n_.union_ns += m_ - n_.since_ns
-                    if a_ & 2: count_(b_, n_, k_, t_, d_, r_)
-                    if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
-            except RecursionError: pass
-    return w
-"""
-
-_GENERATOR_STEPS: Final = """
-def make_(fn_, site_):
-    def w({declaration}):
-        g_ = fn_({forwarding})
-        f_ = g_.send
-        v_ = None
-        i_ = 0
-        q_ = None
-        while True:
-            s_ = get_()
-            if not s_ and not idle_ and s_ is None: s_ = outside_()
-            try:
-                if not s_: v_ = f_(v_)
-                else:
-                    if s_.owner != ident_(): s_ = fork_(s_)
-                    p_ = s_.frame
-                    n_ = p_.children.get(site_)
-                    if n_ is None: n_ = new_(s_, p_, site_)
-                    a_ = n_.active
-                    t_ = clock_()
-                    try:
-                        s_.frame = n_
-                        n_.active = a_ | 1
-                        v_ = f_(v_)
-                    except StopIteration: raise
-                    except BaseException as e_:
-                        try: fail_(n_, e_)
-                        except RecursionError: n_.errors += 1
-                        raise
-                    finally:
-                        s_.frame = p_; n_.active = a_
-                        if q_ is None: q_ = n_; n_.calls += 1
-                        d_ = clock_() - t_
-                        if not a_ & 1: n_.total_ns += d_
-                        if n_.total_ns > n_.mark_ns:
-                            try: slow_(n_, t_, d_)
-                            except RecursionError: pass
-            except StopIteration as e_:
-                if q_ is not None:
-                    try: items_(q_, i_)
-                    except RecursionError: pass
-                return e_.value
-            except BaseException:
-                v_ = None  # or the exception and this frame would hold each other
-                if q_ is not None:
-                    try: items_(q_, i_)
-                    except RecursionError: pass
-                raise
-            i_ += 1
-            try: v_ = yield v_
-            except BaseException as e_:
-                f_ = g_.throw
-                v_ = e_
-            else: f_ = g_.send
-    return w
-"""
-
-_ASYNC_GENERATOR_STEPS: Final = """
-def make_(fn_, site_):
-    async def w({declaration}):
-        g_ = fn_({forwarding})
-        f_ = g_.asend
-        v_ = None
-        i_ = 0
-        q_ = None
-        while True:
-            s_ = get_()
-            if not s_ and not idle_ and s_ is None: s_ = outside_()
-            try:
-                if not s_: v_ = await f_(v_)
-                else:
-                    if s_.owner != ident_(): s_ = fork_(s_)
-                    p_ = s_.frame
-                    n_ = p_.children.get(site_)
-                    if n_ is None: n_ = new_(s_, p_, site_)
-                    b_ = Branch_(n_, s_.owner, s_.profile, s_)
-                    o_ = b_.opened
-                    b_.since_ns = t_ = clock_()
-                    a_ = n_.active
-                    n_.active = a_ + 4
-                    try:
-                        set_(b_)
-                        o_.add(b_)
-                        if a_ or s_.again: enter_async_(s_, b_, n_, p_, ())
-                        else: n_.since_ns = t_
-                        v_ = await f_(v_)
-                    except StopAsyncIteration: raise
-                    except BaseException as e_:
-                        try: fail_(n_, e_)
-                        except RecursionError: n_.errors += 1
-                        raise
-                    finally:
-                        n_.active = c_ = n_.active - 4
-                        try: o_.discard(b_)
-                        finally:
-                            try:
-                                if get_() is b_: set_(s_)
-                            except BaseException:
-                                if get_() is b_: set_(s_)
-                                raise
-                        m_ = clock_()
-                        d_ = m_ - t_
-                        try:
-                            if b_.owner is None: late_(b_)
-                            else:
-                                if not b_.again: n_.total_ns += d_
-                                if c_ < 4: n_.union_ns += m_ - n_.since_ns
-                                if q_ is None: q_ = n_; n_.calls += 1
-                                if n_.total_ns > n_.mark_ns: slow_(n_, t_, d_)
-                        except RecursionError: pass
-            except StopAsyncIteration:
-                if q_ is not None:
-                    try: items_(q_, i_)
-                    except RecursionError: pass
-                return
-            except BaseException:
-                v_ = None  # or the exception and this frame would hold each other
-                if q_ is not None:
-                    try: items_(q_, i_)
-                    except RecursionError: pass
-                raise
-            i_ += 1
-            try: v_ = yield v_
-            except BaseException as e_:
-                f_ = g_.athrow
-                v_ = e_
-            else: f_ = g_.asend
-    return w
-"""
-
-_TEMPLATES: Final = {
-    "sync": _SYNC,
-    "async": _ASYNC,
-    "generator": _GENERATOR_STEPS,
-    "asyncgen": _ASYNC_GENERATOR_STEPS,
-}
 _LOCALS: Final = ("fn_", "site_", "make_", *(f"{letter}_" for letter in "abcdefgiklmnopqrstvwx"))
 _RESERVED: Final = frozenset((*HOT, *_LOCALS, "items_", "w"))
-_makers: Final[dict[Shape, Callable[..., FunctionType]]] = {}
+_makers: Final[dict[tuple[Shape, bool], Callable[..., FunctionType]]] = {}
 
 
-def _maker(shape: Shape) -> Callable[..., FunctionType]:
+def _maker(shape: Shape, compiled: bool) -> Callable[..., FunctionType]:
     """Return the factory of wrappers of this shape, compiled once and shown in tracebacks."""
-    found = _makers.get(shape)
+    found = _makers.get((shape, compiled))
     if found is None:
         general = _ANY._replace(kind=shape.kind)
         if len(_makers) >= _MAX_SHAPES and shape != general:
-            return _maker(general)
-        source = _TEMPLATES[shape.kind].format(
+            return _maker(general, compiled)
+        source = (COMPILED if compiled else PYTHON)[shape.kind].format(
             declaration=shape.declaration,
             forwarding=shape.forwarding,
             arguments=shape.arguments,
@@ -369,7 +133,7 @@ def _maker(shape: Shape) -> Callable[..., FunctionType]:
         namespace: dict[str, Any] = {}
         exec(compile(source, file, "exec"), HOT, namespace)  # our own text; names are identifiers
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-        found = _makers[shape] = namespace["make_"]
+        found = _makers[shape, compiled] = namespace["make_"]
     return found
 
 
@@ -378,7 +142,9 @@ def wrap(function: Callable[..., Any], callsite: Callsite, shape: Shape) -> Func
 
     Decoration; about 30 us, 200 us for a new signature shape.
     """
-    wrapper = _maker(shape)(function, callsite)
+    # What is watched from its first call on, or weighs more than one frame, takes the path in Python each time.
+    compiled = _compiled.ready and not callsite.plan.wanted and callsite.kind not in IO_KINDS
+    wrapper = _maker(shape, compiled)(function, callsite)
     name = callsite.function.rpartition(".")[2] or "w"
     # A code object of its own keeps the interpreter's inline caches monomorphic.
     wrapper.__code__ = wrapper.__code__.replace(co_name=name if name.isidentifier() else "w")

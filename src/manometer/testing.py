@@ -8,6 +8,7 @@ from . import _guard
 from ._context import HOT, close_profile, open_profile, restore
 from ._expect import Expectations
 from ._history import History
+from ._hot import replace
 from ._model import STRICT, Policy, Profile, ProfileKind
 from .detectors import judge
 
@@ -135,12 +136,12 @@ class FakeClock:
     def __enter__(self) -> FakeClock:
         """Install it."""
         self._previous = HOT["clock_"]
-        HOT["clock_"] = self
+        replace("clock_", self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Put the real clock back."""
-        HOT["clock_"] = self._previous
+        replace("clock_", self._previous)
 
 
 @final

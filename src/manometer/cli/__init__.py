@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _version() -> str:
+    from manometer import _native
     from manometer._version import version
 
-    return f"manometer {version()}"
+    return f"manometer {version()} ({_native.name()} core)"
