@@ -159,7 +159,8 @@ def test_tries_of_its_retry_are_counted_inside_the_one_call():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    client = redis.Redis(host="127.0.0.1", port=port, retry=Retry(NoBackoff(), 2), socket_timeout=2)
+    kept = Retry(NoBackoff(), 2, supported_errors=(redis.exceptions.ConnectionError, OSError))
+    client = redis.Redis(host="127.0.0.1", port=port, retry=kept, socket_timeout=2)
     with record() as recorded, pytest.raises(redis.exceptions.ConnectionError):
         client.get("a")
 

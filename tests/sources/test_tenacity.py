@@ -196,10 +196,10 @@ def test_the_error_of_tenacity_passes_untouched():
 def test_a_decorated_function_keeps_its_statistics():
     @retry(**THREE)
     def fetch():
-        if fetch.statistics["attempt_number"] < 2:
+        if fetch.retry.statistics["attempt_number"] < 2:
             raise OSError
         return 1
 
     with record():
         assert fetch() == 1
-    assert fetch.statistics["attempt_number"] == 2
+    assert fetch.retry.statistics["attempt_number"] == 2

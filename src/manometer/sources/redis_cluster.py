@@ -56,17 +56,21 @@ class RedisClusterSource:
 
 def _where(cluster: Any) -> tuple[str, int]:
     """Return the node that the client asks first, and the time limit of its reads."""
-    nodes = cluster.nodes_manager
+    owner = cluster if hasattr(cluster, "nodes_manager") else getattr(cluster, "_client", None)
+    nodes = getattr(owner, "nodes_manager", None)
     name = getattr(getattr(nodes, "default_node", None), "name", "")
-    options = getattr(nodes, "connection_kwargs", None) or getattr(cluster, "connection_kwargs", None)
+    options = getattr(nodes, "connection_kwargs", None) or getattr(owner, "connection_kwargs", None)
     return f"cluster {name}" if type(name) is str and name else "cluster", limits_of(options, _default)
 
 
 def _stack(pipeline: Any) -> list[Command]:
     """Return the commands that a pipeline holds, wherever its version keeps them."""
     strategy = getattr(pipeline, "_execution_strategy", pipeline)
-    found = getattr(strategy, "_command_queue", None) or getattr(strategy, "command_stack", None) or []
-    return [command.args for command in found] if type(found) is list else []
+    for name in ("_command_queue", "_command_stack", "command_stack"):
+        found = getattr(strategy, name, None)
+        if found and type(found) is list:
+            return [command.args for command in found]
+    return []
 
 
 def _command(wrapped: Callable[..., Any], cluster: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
