@@ -19,8 +19,8 @@ _branches: Final[dict[Any, Branch]] = {}
 _due_ns: Final[dict[Any, int]] = {}
 _GRACE_NS: Final = 1_000_000_000
 
-finish: Callable[[], object] | None = None
-"""Hands on all that is finished, within two seconds; set by the runtime, for servers that run no exit handler."""
+finish: Callable[..., object] | None = None
+"""Hands on all that is finished, within two seconds or those given; set by the runtime, for servers that run no exit handler."""
 
 
 def install() -> None:

@@ -222,10 +222,10 @@ def flush(timeout_s: float = 2.0) -> bool:
     return _running is None or _running.pipeline.flush(timeout_s)
 
 
-def _finish() -> None:
-    """Export all that is finished, what lies outside units of work too; a server is about to end."""
+def _finish(timeout_s: float = 2.0) -> None:
+    """Export all that is finished, what lies outside units of work too; a process is about to end."""
     _rolling.flush()
-    flush()
+    flush(timeout_s)
 
 
 def questions(timeout_s: float = 2.0) -> str:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import analyze, questions, run
+from . import analyze, doctor, questions, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,7 @@ _EPILOG: Final = """examples:
   manometer run app.py                     measure a script or an application, without changing it
   manometer run -m flask --app shop run    the same for a module
   manometer run -- gunicorn app:app        the same for a command and its workers
+  manometer doctor                         what is seen here, what is not and why
   manometer analyze traces.jsonl           judge recorded traces of any language
   manometer questions manometer.jsonl      the four questions, answered from recorded reports
 """
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     run.add_to(commands)
     analyze.add_to(commands)
+    doctor.add_to(commands)
     questions.add_to(commands)
     if not arguments:
         parser.print_help()
