@@ -17,7 +17,7 @@ _KINDS: Final = ("call", "db", "http", "cache", "queue", "template", "lock")
 class Options:
     """The checked options of one `measure(...)`."""
 
-    __slots__ = ("callsite", "code", "expect", "key", "kind", "name", "size", "slow_ns")
+    __slots__ = ("callsite", "code", "expect", "key", "kind", "name", "size", "slow_ns", "span")
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class Options:
         slow_ms: float | None,
         kind: Kind,
         expect: str | Mapping[str, str] | None,
+        span: bool = False,
     ) -> None:
         check(name is None or (type(name) is str and name != ""), "name", "a non-empty str", name)
         check(kind in _KINDS, "kind", "one of " + ", ".join(_KINDS), kind)
@@ -49,6 +50,8 @@ class Options:
         self.slow_ns = None if slow_ms is None else int(slow_ms * 1e6)
         self.kind = kind
         self.expect = _expectations(expect)
+        check(type(span) is bool, "span", "True or False", span)
+        self.span = span
         self.code: CodeType | None = None  # where a block of this name was entered last, and its callsite
         self.callsite: Callsite | None = None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from random import Random
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from . import _guard, _limits
 from ._context import variable
@@ -11,6 +12,7 @@ from ._model import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from ._context import Branch
     from ._model import Callsite, Profile
@@ -26,6 +28,11 @@ on_open: Callable[[Profile], None] | None = None
 """Called where a unit of work begins, on its thread; set by the source of OpenTelemetry."""
 sampler = ""
 """What decides which traces are recorded, in its own words; empty when all are."""
+
+starter: Callable[[str], AbstractContextManager[object]] | None = None
+"""Starts a live span by its name and makes it current; set while there is a provider."""
+LIVE_SCOPE: Final = "manometer.measure"
+"""Name of the tracer of live spans: each of them is the call that it is started in."""
 
 _ids: Final = Random()  # noqa: S311 - ids, and the application may seed the global generator
 _NEVER: Final = frozenset({"root", "expected", "other"})
@@ -76,6 +83,7 @@ class Spans:
         first: The first of them, to say which trace this is about.
         superseded: A tap opened the same unit of work again, and describes it better.
         anchors: Where in the tree the open spans of others are.
+        live: Frames whose calls are live spans, and need none of ours.
         pending: Calls that are spans and still open.
         promoted: Those that ended.
         refused: Calls that were not promoted because a budget was used up.
@@ -87,6 +95,7 @@ class Spans:
         "anchors",
         "errors",
         "first",
+        "live",
         "pending",
         "promoted",
         "refused",
@@ -102,12 +111,13 @@ class Spans:
         self.pending: dict[Key, Promotion] = {}
         self.promoted: list[Promotion] = []
         self.errors: dict[Frame, str] = {}
+        self.live: set[Frame] = set()
         self.refused = 0
         self._asked = _limits.MAX_PROMOTED_PARENTS
         self._slow = _limits.MAX_PROMOTED_SLOW
 
     def parent_for_child(
-        self, branch: Branch, top: tuple[Branch, Frame], parent: SpanId, now_ns: int
+        self, branch: Branch, top: tuple[Branch, Frame], parent: SpanId, now_ns: int, *, is_call: bool = False
     ) -> SpanId:
         """Return the parent of a span that starts now, and promote the calls in between.
 
@@ -116,6 +126,7 @@ class Spans:
             top: Where the span's own parent is in the tree.
             parent: That span.
             now_ns: Monotonic instant in nanoseconds.
+            is_call: The span is the innermost call itself, which must not become another one.
 
         Where the way up does not lead to *top*, the parent stays what it is. Beyond the budget a
         level is left out: its children hang under the nearest ancestor that is a span.
@@ -130,6 +141,8 @@ class Spans:
                 between.append(key)
         else:
             return parent
+        if is_call:
+            between = between[1:]
         for key in reversed(between):
             known = self.pending.get(key)
             if known is None:
@@ -157,7 +170,7 @@ class Spans:
             frame.mark_ns = 0
 
     def _late(self, branch: Branch, frame: Frame, started_ns: int) -> Promotion | None:
-        if frame.callsite.kind in _NEVER:
+        if frame.callsite.kind in _NEVER or frame in self.live:
             return None
         for at, key in open_calls(branch):
             known = self.pending.get(key)
@@ -209,6 +222,37 @@ def of(profile: Profile) -> Spans:
     if found is None:
         found = profile.spans = Spans()
     return found
+
+
+def live(function: Callable[..., Any], name: str, kind: str) -> Callable[..., Any]:
+    """Return *function* with a live span around each call, where a provider is and a profile is recorded.
+
+    Raises:
+        TypeError: A generator: its span would stay current while its consumer works.
+    """
+    if kind not in ("sync", "async"):
+        msg = f"measure: span=True is for functions and coroutine functions, not {kind}"
+        raise TypeError(msg)
+
+    if kind == "async":
+
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            with _started(name):
+                return await function(*args, **kwargs)
+
+        return run
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with _started(name):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _started(name: str) -> AbstractContextManager[object]:
+    start = starter
+    found = _guard.call(_POINT, start, name) if start is not None and variable.get() else None
+    return nullcontext() if found is None else found
 
 
 def closed(frame: Frame, started_ns: int, duration_ns: int, slow: bool) -> None:

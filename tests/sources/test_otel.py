@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import inspect
 import os
 import sqlite3
 import subprocess
@@ -639,3 +640,66 @@ def test_instrumentor_takes_options_once_and_ignores_what_it_does_not_know() -> 
     finally:
         instrumentor.uninstrument()
     assert _runtime.running() is None
+
+
+def test_live_span_is_the_measured_call_and_a_parent_at_once(
+    tracer: trace.Tracer, exported: InMemorySpanExporter
+) -> None:
+    _spans.promoting = True
+
+    @measure
+    def handler() -> str:
+        return quote("a", count=3)
+
+    @measure(span=True, slow_ms=0)
+    def quote(name: str, *, count: int = 1) -> str:
+        """Say it."""
+        ask(tracer)
+        return name * count
+
+    @measure(span=True)
+    async def later() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    with recorded() as profiles, tracer.start_as_current_span("root"):
+        assert (handler(), asyncio.run(later())) == ("aaa", 7)
+
+    spans = exported.get_finished_spans()
+    promoted = profiles[0].spans.finish(0)
+    names = {span.context.span_id: span.name.rpartition(".")[2] for span in spans}
+    names |= {one.own.span_id: one.callsite.name.rpartition(".")[2] for one in promoted}
+    parents = {names[span.context.span_id]: names[span.parent.span_id] for span in spans if span.parent}
+    assert parents == {"SELECT": "quote", "quote": "handler", "later": "root"}
+    assert [one.callsite.name.rpartition(".")[2] for one in promoted] == ["handler"]
+    assert shape(profiles[0].root) == {
+        "root 1": {"handler 1": {"quote 1": {"SELECT customers 1": {}}}, "later 1": {}}
+    }
+    assert (str(inspect.signature(quote)), quote.__doc__) == (
+        "(name: 'str', *, count: 'int' = 1) -> 'str'",
+        "Say it.",
+    )
+
+
+def test_live_span_keeps_the_exception_and_costs_nothing_outside_a_profile(
+    tracer: trace.Tracer, exported: InMemorySpanExporter
+) -> None:
+    @measure(span=True)
+    def broken() -> None:
+        raise LookupError("canary")
+
+    with pytest.raises(LookupError, match="canary"):
+        broken()
+    assert exported.get_finished_spans() == ()
+
+    with recorded(), pytest.raises(LookupError, match="canary"):
+        broken()
+    assert [span.status.is_ok for span in exported.get_finished_spans()] == [False]
+
+
+def test_generator_cannot_be_a_live_span() -> None:
+    with pytest.raises(TypeError, match="not generator"):
+
+        @measure(span=True)
+        def numbers() -> Iterator[int]:
+            yield 1

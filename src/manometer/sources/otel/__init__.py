@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from ... import _guard, _spans
 from ..._context import HOT, variable
+from ..._version import version
 from .._patch import Unsupported, nothing, patch
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class OpenTelemetrySource:
                 _guard.call(_POINT, _undos.pop())
             _joined.clear()
             _spans.sampler = ""
+            _spans.starter = None
             _spans.forget()
 
         return undo
@@ -121,6 +123,7 @@ def attach(provider: Any) -> bool:
 
     _joined.add(inner)
     _undos.append(_processor.add_to(inner))
+    _spans.starter = inner.get_tracer(_spans.LIVE_SCOPE, version()).start_as_current_span
     return True
 
 

@@ -88,6 +88,7 @@ class Listener:
         context, parent = span.get_span_context(), span.parent
         over = self._open.get(parent.span_id) if parent is not None and not parent.is_remote else None
         kind: str = span.kind.name
+        is_live = scope is not None and scope.name == _spans.LIVE_SCOPE
         now_ns: int = HOT["clock_"]()
         lag_ns = time.time_ns() - span.start_time
         retroactive = abs(lag_ns) > _RETROACTIVE_NS
@@ -109,9 +110,13 @@ class Listener:
         new_parent = None
         if over is not None and _spans.promoting and parent.trace_flags & 1:
             known = SpanId(parent.trace_id, parent.span_id, int(parent.trace_flags))
-            new_parent = spans.parent_for_child(on, (over.branch, over.frame), known, record.started_ns)
+            top = (over.branch, over.frame)
+            new_parent = spans.parent_for_child(on, top, known, record.started_ns, is_call=is_live)
             new_parent = None if new_parent is known else new_parent
-        self._enter(record, span, kind)
+        if is_live:
+            spans.live.add(on.frame)
+        else:
+            self._enter(record, span, kind)
         key = (record.branch, record.frame)
         record.before = spans.anchors.get(key)
         spans.anchors[key] = SpanId(context.trace_id, context.span_id, int(context.trace_flags))
