@@ -112,6 +112,9 @@ def tick() -> None:
     """
     now_ns = HOT["clock_"]()
     for owner, branch in list(_branches.items()):
+        if getattr(owner, "dead", False) is True:
+            _take(owner)  # a greenlet that ended: it is the host's, and may hold what it returned
+            continue
         if now_ns - branch.profile.started_ns < _limits.ROLLING_S * 1e9:
             continue
         due_ns = _due_ns.get(owner)
