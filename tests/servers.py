@@ -172,7 +172,7 @@ def run_postgresql() -> Iterator[Server]:
         data = str(folder / "data")
         _run(
             [initdb, "-D", data, "-U", USER, "--pwfile", str(folder / "password"), "-A", "scram-sha-256",
-             "-E", "UTF8", "--locale", "C", "--no-sync"],
+             "-E", "UTF8", "--locale", "C", "--no-sync", "--wal-segsize", "1"],
             options,
         )  # fmt: skip
         settings = [
@@ -230,22 +230,32 @@ def run_mariadb() -> Iterator[Server]:
     install, mariadbd, client = map(_program, ("mariadb-install-db", "mariadbd", "mariadb"))
     first = Database(_free_port(), "mysql")
     with _home("mysql") as (folder, options):
-        data = str(folder / "data")
+        # Two servers that share a folder for temporary tables take them from each other.
+        settings = [
+            f"--datadir={folder}/data", f"--tmpdir={folder}", "--innodb-log-file-size=4M",
+            "--innodb-flush-method=nosync", "--innodb-buffer-pool-size=32M", "--skip-innodb-doublewrite",
+        ]  # fmt: skip
         _run(
-            [install, "--no-defaults", f"--datadir={data}", "--skip-test-db",
-             "--auth-root-authentication-method=normal"],
+            [
+                install,
+                "--no-defaults",
+                *settings,
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ],
             options,
-        )  # fmt: skip
+            TMPDIR=str(folder),
+        )
         (folder / "init.sql").write_text(
             f"CREATE USER '{USER}'@'{HOST}' IDENTIFIED BY '{PASSWORD}';\n"
             f"GRANT ALL ON *.* TO '{USER}'@'{HOST}';\n"
         )
         os.chmod(folder / "init.sql", 0o644)
         command = [
-            mariadbd, "--no-defaults", f"--datadir={data}", f"--port={first.port}", f"--bind-address={HOST}",
+            mariadbd, "--no-defaults", *settings, f"--port={first.port}", f"--bind-address={HOST}",
             f"--socket={folder}/sock", f"--pid-file={folder}/pid", f"--init-file={folder}/init.sql",
             "--skip-name-resolve", "--character-set-server=utf8mb4", "--skip-log-bin",
-            "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M",
+            "--innodb-flush-log-at-trx-commit=0",
         ]  # fmt: skip
 
         def is_ready() -> bool:
@@ -264,7 +274,7 @@ def run_mariadb() -> Iterator[Server]:
                 MYSQL_PWD=PASSWORD,
             )  # fmt: skip
 
-        with _running(command, options, signal.SIGTERM, is_ready):
+        with _running(command, options, signal.SIGKILL, is_ready):  # nothing in it is worth a clean end
             yield Server(first, execute)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -36,7 +36,7 @@ SOURCES = ("sqlalchemy", "sqlite3", "psycopg", "asyncpg")
 SIZE = 12
 
 
-class Base(AsyncAttrs, DeclarativeBase):
+class Base(DeclarativeBase):
     pass
 
 
@@ -194,7 +194,7 @@ SYNC: dict[str, Callable[[Session], None]] = {
 
 async def async_lazy_collection(session: AsyncSession) -> None:
     for user in await session.scalars(sa.select(User)):
-        assert len(await user.awaitable_attrs.addresses) == 2
+        assert await session.run_sync(lambda _, user=user: len(user.addresses)) == 2
 
 
 async def async_get_in_a_loop(session: AsyncSession) -> None:

@@ -38,7 +38,7 @@ VARIANTS: dict[str, tuple[Callable[[Any], Any], int]] = {
     "fetchmany": (lambda cursor: [list(cursor.fetchmany(6)), list(cursor.fetchmany(6)), cursor.close()], 12),
     "fetchmany to the end": (_parts, 20),
     "arraysize": (lambda cursor: [list(cursor.fetchmany()), cursor.close()], 1),
-    "mixed": (lambda cursor: [cursor.fetchone(), next(cursor), list(cursor.fetchall())], 20),
+    "mixed": (lambda cursor: [cursor.fetchone(), cursor.fetchmany(1)[0], list(cursor.fetchall())], 20),
     "closed early": (lambda cursor: [next(iter(cursor)), cursor.close()], 1),
 }
 

@@ -91,14 +91,14 @@ def stepped(rows: Rows, following: Callable[[], Any]) -> Any:
 
 
 def iterate(wrapped: Callable[..., Any], cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Stand for `__iter__` where it is a generator function."""
+    """Stand for `__iter__` where it returns something else than the cursor."""
     rows = rows_of.get(cursor)
     found = wrapped(*args, **kwargs)
     return found if rows is None or found is cursor else iterated(rows, found)
 
 
 def iterated(rows: Rows, inner: Any) -> Iterator[Any]:
-    """Pass on what a generator yields, and count it."""
+    """Pass on what an iterator yields, and count it."""
     try:
         while True:
             try:
@@ -107,7 +107,8 @@ def iterated(rows: Rows, inner: Any) -> Iterator[Any]:
                 return
             yield row
     finally:
-        inner.close()
+        if hasattr(inner, "close"):
+            inner.close()
 
 
 def close(wrapped: Callable[..., Any], cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

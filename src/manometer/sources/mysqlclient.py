@@ -68,7 +68,9 @@ def _patch(driver: Driver, cursors: Any, connections: Any) -> Iterator[Undo]:
     yield patch(cursor, "executemany", _dbapi.execute(driver, many=True))
     yield patch(cursor, "callproc", _dbapi.call_procedure(driver, "CALL"))
     yield patch(cursor, "close", _fetch.close)
-    # Iteration ends in `fetchone`.
+    if "__iter__" in vars(cursors.CursorStoreResultMixIn):  # until 2.2
+        yield patch(cursors.CursorStoreResultMixIn, "__iter__", _fetch.iterate)
+    # Further iteration ends in `fetchone`.
     for each in (cursors.CursorStoreResultMixIn, cursors.CursorUseResultMixIn):
         yield patch(each, "fetchone", _fetch.fetchone)
         yield patch(each, "fetchmany", _fetch.fetchmany)
