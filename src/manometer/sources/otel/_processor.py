@@ -28,7 +28,7 @@ class Processor(SpanProcessor):
         self._listener = Listener()
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002 - the SDK's signature
-        """Hear of a span that begins; on its thread; 5-10 us."""
+        """Hear of a span that begins; on its thread; about what starting the span costs."""
         if self.active and not _guard.is_off(_POINT):
             _guard.call(_POINT, self._start, span)
 
@@ -38,7 +38,7 @@ class Processor(SpanProcessor):
             _set_parent(span, parent)
 
     def on_end(self, span: Any) -> None:
-        """Hear of a span that ended; on any thread, perhaps long after its request; 5-10 us."""
+        """Hear of a span that ended; on any thread, perhaps long after its request; about twice what the span costs."""
         if self.active:
             _guard.call(_POINT, self._listener.ended, span)
 

@@ -60,7 +60,7 @@ class Unit:
 
 def opened_by(span: Any, kind: str) -> Unit:
     """Open the unit of work of a local root span; its branch is False where it is excluded or not sampled."""
-    attributes = span.attributes or {}
+    attributes = dict(span.attributes or ())
     muted = kind == "SERVER" and is_excluded(*path_of(attributes))
     what = OPENS[kind]
     opened = open_profile(
