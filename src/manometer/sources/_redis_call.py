@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import _guard
 from .._fingerprint import key_of
-from ._outgoing import Outgoing, around, asked_here, asking, begin_outgoing, here, limit_ns
+from ._outgoing import Outgoing, around, asked_here, asking, begin_outgoing, here, limit_ns, quick_key
 from ._redis import batch_of, command_of, is_message, operation_of, reply_of, shape_of, values_in
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def begin_command(args: Command, where: Callable[[], tuple[str, int]], version: 
         skip=_OWN_FRAMES,
     )
     if call is not None:
-        call.key = key_of(args)
+        call.key = quick_key(args)
         call.values = lambda: values_in(args)
         call.batch = batch_of(command, args)
         call.timeout_ns = timeout_ns
@@ -112,7 +112,10 @@ def end_command(call: Outgoing, reply: Any, awaited: bool) -> None:
 
 
 def _returned(call: Outgoing, reply: Any) -> None:
-    call.returned(*reply_of(reply))
+    if type(reply) is bytes and not call.wants_values():
+        call.returned(1, (), quick_key((reply,)))
+    else:
+        call.returned(*reply_of(reply))
 
 
 def run(call: Outgoing | None, wrapped: Callable[..., Any], args: Command, kwargs: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _guard
-from ._http import MARK, begin_http, end_http, parsed, target_of
+from ._http import MARK, begin_http, end_http, parsed, target_in
 from ._outgoing import Outgoing, here, limit_ns, version_of
 from ._patch import patch, require
 
@@ -64,14 +64,11 @@ def _begin(request: Any, kwargs: dict[str, Any]) -> Outgoing | None:
     url = getattr(request, "url", None)
     if on is None or type(url) is not str:
         return None
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(url)
     call = begin_http(
         on,
         request.method,
         url,
-        target_of(parts.scheme, parts.hostname, parts.port),
+        target_in(url),
         library="requests",
         version=_version,
         body=request.body,
