@@ -291,6 +291,7 @@ def open_profile(
     opened.previous = variable.get()
     try:
         live[id(profile)] = profile
+        profile.branches = branch.opened
         branch.opened.add(branch)
         if cpu:
             opened.cpu = ThreadCpu(branch.owner)

@@ -357,6 +357,7 @@ class Profile:
         deadline_ns: Monotonic instant until which somebody waits for it; 0 when unknown.
         left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
+        branches: Its open branches, for the kill switch; empty once it is sealed.
         sealed: Whether it has ended; nothing changes after that.
         self_ns: Estimated own cost of measuring it.
         spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
@@ -391,6 +392,7 @@ class Profile:
     left_ns: int = 0
     first_byte_ns: int = 0
     sealed: bool = False
+    branches: set[Any] = field(default_factory=set)
     self_ns: int = 0
     spans: Any = None
 

@@ -36,6 +36,15 @@ def uninstall() -> None:
     flush()
 
 
+def cut() -> None:
+    """Stop that at once; what was collected is let go. Any thread."""
+    HOT["outside_"] = _context.no_outside
+    HOT["roll_"] = _context.no_roll
+    for branch in list(_branches.values()):
+        branch.owner = None
+    after_fork()
+
+
 def outside() -> Branch | None:
     """Return the rolling branch of this thread and make it current in this context.
 

@@ -198,7 +198,10 @@ def disable() -> None:
     for profile in list(_context.live.values()):
         profile.sealed = True
         _context.live.pop(id(profile), None)
-    _rolling.after_fork()
+        for branch in list(profile.branches):
+            branch.owner = None  # its next call takes the slow path, and lets go of it
+        profile.branches.clear()
+    _rolling.cut()
 
 
 def enable() -> None:
@@ -210,6 +213,7 @@ def enable() -> None:
     if _running is None:
         msg = "manometer is not on; call start() first, or set MANOMETER=1"
         raise RuntimeError(msg)
+    _rolling.install()
     HOT["idle_"] = False
 
 

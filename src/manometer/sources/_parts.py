@@ -46,6 +46,7 @@ def _hand_on(request: Request, profile: Profile) -> None:
     fresh = make_profile(request.method, "request")
     fresh.trace_id, fresh.policy, fresh.slow_ns = profile.trace_id, profile.policy, profile.slow_ns
     live[id(fresh)] = fresh
+    fresh.branches = branch.opened
     live.pop(id(profile), None)
     request.opened.profile = fresh
     request.parts += 1
