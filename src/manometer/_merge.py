@@ -12,7 +12,7 @@ _SUMS = (
 )  # fmt: skip
 _MAXIMA = (
     "bytes_max", "last_ended_ns", "max_ns", "peak_in_flight", "rows_max", "batch_max", "distinct",
-    "write_epoch_last", "transaction", "timeout_ns",
+    "write_epoch_last", "transaction",
 )  # fmt: skip
 
 
