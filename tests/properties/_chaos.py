@@ -79,6 +79,10 @@ SHELLS = {
             "first_byte",
         )
     },
+    **{
+        f"sources/otel/_processor.py:{name}": "a guard around what is ours"
+        for name in ("__init__", "on_start", "on_end", "shutdown", "force_flush")
+    },
     "sources/wsgi.py:__call__": "calls `serve`",
     "sources/wsgi.py:__init__": "decoration",
 }

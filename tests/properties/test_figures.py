@@ -339,6 +339,43 @@ manometer.stop()
     assert json.loads(ran.stdout) == [[True, 1], [True, 3]]
 
 
+def test_F7_a_request_ends_with_the_last_byte_of_its_body_and_not_with_what_comes_after() -> None:
+    import manometer
+    from manometer.sources.wsgi import Middleware
+
+    kept: list[Profile] = []
+
+    class Keep:
+        def export(self, report: Any) -> None:
+            kept.append(report.profile)
+
+    with FakeClock() as clock:
+
+        def app(environ: dict[str, Any], start_response: Any) -> Any:
+            start_response("200 OK", [])
+
+            def body() -> Iterator[bytes]:
+                for _ in range(3):
+                    clock.advance(ms=10)
+                    yield b"x"
+
+            return body()
+
+        manometer.start(manometer.Config(exporters=(), heartbeat_s=0), exporters=[Keep()])
+        try:
+            answer = Middleware(app)({"REQUEST_METHOD": "GET", "PATH_INFO": "/x"}, lambda *_: None)
+            assert list(answer) == [b"x"] * 3
+            clock.advance(ms=500)
+            answer.close()
+            manometer.flush(5)
+        finally:
+            manometer.stop()
+    (record,) = [record for record in kept if record.kind == "request"]
+
+    assert record.duration_ns == 30_000_000
+    assert record.first_byte_ns == 10_000_000
+
+
 def test_F8_what_the_log_says_in_json_is_what_was_counted() -> None:
     program = """
 import sys

@@ -105,6 +105,52 @@ def test_N1_a_point_that_goes_on_failing_is_switched_off_and_the_rest_goes_on(
     assert frame.calls == 10
 
 
+@pytest.mark.parametrize("error", _chaos.ERRORS, ids=lambda error: error.__name__)
+def test_N2_a_failing_span_processor_changes_no_exception_and_lets_every_body_run(
+    on: None, error: type[Exception]
+) -> None:
+    trace = pytest.importorskip("opentelemetry.sdk.trace")
+    from manometer.sources.otel._processor import add_to
+
+    heard: list[str] = []
+
+    class Other(trace.SpanProcessor):  # type: ignore[misc, name-defined]
+        def on_end(self, span: Any) -> None:
+            heard.append(span.name)
+
+    provider = trace.TracerProvider(shutdown_on_exit=False)
+    undo = add_to(provider)
+    provider.add_span_processor(Other())
+    tracer = provider.get_tracer("app")
+    raised = ValueError("theirs")
+
+    def host() -> list[Any]:
+        log: list[Any] = []
+        heard.clear()
+        with profile("unit"):
+            for _ in range(3):
+                try:
+                    with tracer.start_as_current_span("outer"), tracer.start_as_current_span("SELECT"):
+                        log.append("body")
+                        raise raised
+                except ValueError as caught:
+                    log.append(caught is raised)
+        return [*log, len(heard)]
+
+    assert host() == ["body", True] * 3 + [6]
+    wrong = []
+    for point, entries in _points(host):
+        for nth in range(1, min(entries, 3) + 1):
+            _guard.clear()
+            found = _chaos.inject(host, point, error, nth)
+            if found.escaped is not None or found.result != ["body", True] * 3 + [6]:
+                wrong.append((str(point), nth, found.escaped, found.result))
+    undo()
+    provider.shutdown()
+
+    assert wrong == []
+
+
 @pytest.mark.parametrize("exporter", ["raises", "wrong"])
 def test_N4_extensions_of_the_users_that_fail_are_counted_then_left_out(exporter: str) -> None:
     calls = []

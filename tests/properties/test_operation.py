@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from manometer._config import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 QUIET = 'import logging, os; logging.getLogger("manometer").addHandler(logging.StreamHandler(open(os.devnull, "w")))\n'
 
@@ -137,54 +137,18 @@ atexit.register(last)
     assert ran.stderr == ""
 
 
-CELERY = """
-from celery import Celery
-app = Celery("jobs", broker="filesystem://", broker_transport_options={
-    "data_folder_in": FOLDER, "data_folder_out": FOLDER, "processed_folder": FOLDER, "control_folder": FOLDER})
-app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=True, task_ignore_result=True)
-@app.task
-def job(n):
-    import os
-    return os.getpid()
-"""
-
-
-@pytest.mark.timeout(120)
-def test_O4_X7_ten_celery_tasks_in_ten_children_give_ten_units(tmp_path: Any) -> None:
+@pytest.mark.timeout(150)
+def test_O4_X7_ten_celery_tasks_in_ten_children_give_ten_units(tmp_path: Path, redis_server: int) -> None:
     pytest.importorskip("celery")
-    pytest.importorskip("manometer.sources.celery")
-    (tmp_path / "queue").mkdir()
-    (tmp_path / "jobs.py").write_text(f"FOLDER = {str(tmp_path / 'queue')!r}\n" + CELERY)
-    log = tmp_path / "log"
-    variables = environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", MANOMETER="0")
-    sent = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", "import jobs; [jobs.job.delay(n) for n in range(10)]"],
-        cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert sent.returncode == 0, sent.stderr
-    variables |= {"MANOMETER": "1", "MANOMETER_SLOW_MS": "0", "MANOMETER_HEARTBEAT_S": "0"}
-    with log.open("w") as out:
-        worker = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "manometer", "run", "-m", "celery", "-A", "jobs", "worker", "--pool=prefork",
-             "--concurrency=2", "--max-tasks-per-child=1", "--without-gossip", "--without-mingle"],
-            cwd=tmp_path, env=variables, stdout=out, stderr=out,
-        )  # fmt: skip
-        try:
-            deadline = time.monotonic() + 60
-            while _units(log.read_text()) < 10 and time.monotonic() < deadline and worker.poll() is None:
-                time.sleep(0.2)
-        finally:
-            worker.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(20)
-            worker.kill()
-            worker.wait()
+    from tests.sources.test_celery import run_worker
 
-    assert _units(log.read_text()) == 10, log.read_text()[-3_000:]
+    calls = "assert [mail.delay(3).get(timeout=50) for _ in range(10)] == [3] * 10"
+    said = run_worker(
+        tmp_path, redis_server, calls, "--pool", "prefork", "-c", "2", "--max-tasks-per-child", "1"
+    )
 
-
-def _units(text: str) -> int:
-    return sum("jobs.job ok" in line for line in text.splitlines())
+    assert sum("shop.mail" in line and "dur_ms=" in line for line in said.splitlines()) == 10, said
+    assert "Traceback" not in said
 
 
 class Lines(logging.Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import random
@@ -135,6 +136,49 @@ def test_S2_no_canary_in_any_literal_or_parameter_is_ever_seen_again(sinks: Sink
 
     assert any("SELECT" in line for line in sinks.lines)
     assert [line[:2_000] for line in sinks.lines if _leaks(line)][:3] == []
+
+
+DRIVERS = {"psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mariadb", "MySQLdb": "mariadb"}
+
+
+@pytest.mark.parametrize("driver", sorted(DRIVERS))
+@pytest.mark.parametrize(
+    "count", [150, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1_800)])]
+)
+@pytest.mark.parametrize("sinks", ["logfmt"], indirect=True)
+def test_S2_no_canary_leaves_through_a_servers_driver(
+    sinks: Sinks, driver: str, count: int, request: pytest.FixtureRequest
+) -> None:
+    module = pytest.importorskip(driver)
+    database = request.getfixturevalue(DRIVERS[driver])
+    if DRIVERS[driver] == "postgresql":
+        connection = module.connect(database.url("postgresql"))
+    else:
+        connection = module.connect(
+            host=database.host, port=database.port, user=database.user, password=database.password, database=database.name
+        )  # fmt: skip
+    chance = random.Random(13)
+    for number in range(count):
+        with profile(f"unit{number % 50}"):
+            cursor = connection.cursor()
+            for _ in range(3):
+                with contextlib.suppress(Exception):
+                    cursor.execute(literals(chance).replace("%", "%%"))
+                    cursor.fetchall()
+                with contextlib.suppress(Exception):
+                    connection.rollback()
+                with contextlib.suppress(Exception):
+                    cursor.execute("SELECT %s", (_secret(chance),))
+                    cursor.fetchall()
+            with contextlib.suppress(Exception):
+                cursor.close()
+        if number % 500 == 0:
+            manometer.flush(10)
+    connection.close()
+    sinks.end()
+
+    assert any("SELECT" in line for line in sinks.lines)
+    assert [line[:2_000] for line in sinks.lines if _leaks(line) or database.password in line][:3] == []
 
 
 @pytest.mark.long

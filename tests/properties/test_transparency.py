@@ -20,6 +20,7 @@ import types
 import typing
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 from unittest import mock
 
@@ -762,6 +763,24 @@ def test_T11_no_reference_to_an_exception_is_kept(unit: Profile) -> None:
         counts.append(sys.getrefcount(error))
 
     assert counts[0] == counts[1]
+
+
+def test_T12_a_program_of_a_users_keeps_its_types_under_mypy(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "program.py").write_text(
+        "from manometer import measure\n"
+        "@measure\ndef f(a: int, *, b: str = '') -> list[int]: return [a]\n"
+        "@measure('named')\nasync def g(a: int) -> str: return ''\n"
+        "reveal_type(f)\nreveal_type(g)\nf('wrong')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env=environment(MYPYPATH=str(ROOT / "src")),
+    )  # fmt: skip
+
+    assert "def (a: int, *, b: str =) -> list[int]" in ran.stdout.replace("builtins.", "")
+    assert "def (a: int) -> " in ran.stdout
+    assert ran.stdout.count("error:") == 1
 
 
 def test_T13_doubles_made_of_measured_functions_have_their_signature() -> None:
