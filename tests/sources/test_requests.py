@@ -250,3 +250,39 @@ def test_calls_on_worker_threads_are_counted_exactly():
 def test_outside_a_unit_of_work_nothing_is_recorded_while_dormant():
     with serving() as site:
         assert requests.get(site.url, timeout=3).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Api-Key", "Range", "X-Tenant-Id", "Cookie"])
+def test_the_same_url_for_somebody_else_is_another_request(header):
+    with serving() as site, record() as recorded:
+        for number in range(4):
+            requests.get(f"{site.url}/me", headers={header: f"bytes={number}"}, timeout=3)
+
+    assert "duplicate-read" not in rules(recorded.findings)
+    assert "bytes=" not in repr([frame.callsite for frame in calls(recorded)])
+
+
+def test_a_header_that_only_traces_makes_no_difference():
+    with serving() as site, record() as recorded:
+        for number in range(4):
+            requests.get(
+                f"{site.url}/me",
+                headers={"traceparent": f"00-{number}", "X-Request-Id": f"{number}"},
+                timeout=3,
+            )
+
+    assert rules(recorded.findings) == ["duplicate-read"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"), [({}, ["retry-amplification"]), ({"Idempotency-Key": "a"}, [])]
+)
+def test_a_post_after_a_timeout_is_a_risk_unless_it_has_an_idempotency_key(headers, expected):
+    with serving() as site, record() as recorded:
+        for path, limit in (("/held", 0.1), ("/held", 5)):
+            try:
+                requests.post(f"{site.url}{path}", data=b"x", headers=headers, timeout=limit)
+            except requests.ReadTimeout:
+                site.held.set()
+
+    assert rules(recorded.findings) == expected

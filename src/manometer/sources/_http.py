@@ -12,6 +12,8 @@ from ._outgoing import add_part, begin_outgoing, quick_key
 from ._route import method_of, templated
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .._context import Branch
     from .._model import Operation
     from ._outgoing import Outgoing
@@ -35,6 +37,13 @@ _RETRIABLE: Final = frozenset({408, 425, 429})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _MUTATION: Final = re.compile(rb"\bmutation\b")
 _MAX_VALUES: Final = 16
+_MAX_HEADERS: Final = 512
+_IDEMPOTENT: Final = "idempotency-key"
+_FOR_WHOM: Final = re.compile(
+    r"^(?:authorization|cookie|range|accept|accept-language|if-(?:none-match|modified-since))$"
+    r"|key|token|tenant|user(?!-agent)|account|auth|session|customer|org"
+)
+_matters: Final[dict[str | bytes, str]] = {}
 _MAX_DIGITS: Final = 18
 _ROWS_READ: Final = 64
 _targets: Final[dict[str, str]] = {}
@@ -146,6 +155,35 @@ def operation_of(method: str, path: str, body: object) -> Operation:
     return "write"
 
 
+def _asked_for(call: Outgoing, headers: Iterable[tuple[object, object]]) -> list[object]:
+    """Return the values of headers that make the same URL another request: for another tenant, another range.
+
+    Tracing and other headers that differ at every call are left out, or nothing would ever be the same.
+    """
+    found: list[object] = []
+    for name, value in headers:
+        matters = _matters.get(name)  # type: ignore[call-overload]  # asked for by what a library made its names of
+        if matters is None:
+            matters = _judge_header(name)
+        if matters:
+            if matters == _IDEMPOTENT:
+                call.idempotent = True
+            elif len(found) < _MAX_VALUES:
+                found.append(value)
+    return found
+
+
+def _judge_header(name: object) -> str:
+    text = name.decode("latin-1") if type(name) is bytes else name
+    if type(text) is not str:
+        return ""
+    text = text.lower()
+    judged = _IDEMPOTENT if text == _IDEMPOTENT else text if _FOR_WHOM.search(text) else ""
+    if len(_matters) < _MAX_HEADERS and (type(name) is str or type(name) is bytes):
+        _matters[name] = judged
+    return judged
+
+
 def begin_http(
     on: Branch,
     method: object,
@@ -155,7 +193,7 @@ def begin_http(
     library: str,
     version: str,
     body: object = None,
-    idempotent: bool = False,
+    headers: Iterable[tuple[object, object]] = (),
     skip: int = 1,
 ) -> Outgoing | None:
     """Open the call for a request; see `begin_outgoing`.
@@ -168,7 +206,7 @@ def begin_http(
         library: Library that asks.
         version: Its version.
         body: What is sent: None and exact `str` or `bytes` are part of the key, anything else makes it unknown.
-        idempotent: A header says that repeating it does no harm.
+        headers: What goes with it: those that say for whom, and for which part, are part of the key.
         skip: Stack frames of the caller that are surely not the application's.
 
     Application threads; 6-10 us.
@@ -190,9 +228,9 @@ def begin_http(
     )
     if found is None:
         return None
-    found.idempotent = idempotent
+    asked_for = _asked_for(found, headers)
     if body is None or type(body) is bytes or type(body) is str:
-        found.key = quick_key((verb, path, query, body))
+        found.key = quick_key((verb, path, query, body, *asked_for))
     found.values = lambda: values_in(path, query)
     found.cover()
     return found

@@ -79,6 +79,7 @@ def _begin(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outgo
     if url is None:
         return None
     body, is_known = _body(kwargs)
+    headers = kwargs.get("headers")
     call = begin_http(
         on,
         method,
@@ -87,7 +88,7 @@ def _begin(session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outgo
         library="aiohttp-client",
         version=_version,
         body=body,
-        idempotent=_is_idempotent(kwargs.get("headers")),
+        headers=headers.items() if type(headers) is dict else (),
         skip=_OWN_FRAMES,
     )
     if call is not None:
@@ -121,12 +122,6 @@ def _body(kwargs: dict[str, Any]) -> tuple[object, bool]:
         key = key_of((document,))
         return str(key), key is not None
     return (data, True) if data is None or type(data) is bytes or type(data) is str else (None, False)
-
-
-def _is_idempotent(headers: Any) -> bool:
-    return type(headers) is dict and any(
-        type(name) is str and name.lower() == "idempotency-key" for name in headers
-    )
 
 
 def _limit_ns(session: Any, given: Any) -> int:

@@ -113,7 +113,7 @@ def _begin(transport: Any, request: Any, is_async: bool) -> Outgoing | None:
         library="httpx",
         version=_version,
         body=getattr(request, "_content", b"") or None,  # there unless it is streamed
-        idempotent="idempotency-key" in request.headers,
+        headers=request.headers.raw,
         skip=_OWN_FRAMES,
     )
     if call is None:

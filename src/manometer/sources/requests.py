@@ -72,7 +72,7 @@ def _begin(request: Any, kwargs: dict[str, Any]) -> Outgoing | None:
         library="requests",
         version=_version,
         body=request.body,
-        idempotent="idempotency-key" in request.headers,
+        headers=request.headers.items(),
         skip=_OWN_FRAMES,
     )
     if call is not None:
