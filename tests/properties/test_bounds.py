@@ -377,6 +377,7 @@ def once():
         connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", ("a",)).fetchall()
     _hosts.stepped()
     _hosts.requests()
+    _hosts.threaded()
 for _ in range(3): once()
 manometer.flush(); gc.collect()
 gc.disable(); gc.set_debug(gc.DEBUG_SAVEALL)
