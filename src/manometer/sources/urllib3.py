@@ -90,7 +90,7 @@ def _begin(pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outgoing
     on = here(_POINT)
     if on is None:
         return None
-    headers = args[3] if len(args) > 3 else kwargs.get("headers")
+    headers: Any = args[3] if len(args) > 3 else kwargs.get("headers")
     method = args[0] if args else kwargs.get("method")
     url = args[1] if len(args) > 1 else kwargs.get("url")
     call = begin_http(
@@ -101,9 +101,7 @@ def _begin(pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outgoing
         library="urllib3",
         version=_version,
         body=args[2] if len(args) > 2 else kwargs.get("body"),
-        headers=headers.items()
-        if type(headers) is dict or type(headers).__name__ == "HTTPHeaderDict"
-        else (),
+        headers=headers.items() if type(headers).__name__ in ("dict", "HTTPHeaderDict") else (),
         skip=_OWN_FRAMES,
     )
     if call is not None:
