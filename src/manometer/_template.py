@@ -148,7 +148,7 @@ def wrap(
     """
     # What is watched from its first call on, or weighs more than one frame, takes the path in Python each time.
     compiled = _compiled.ready and not callsite.plan.wanted and callsite.kind not in IO_KINDS
-    wrapper = _maker(shape, compiled)(inner or function, callsite)
+    wrapper = _maker(shape, compiled)(function if inner is None else inner, callsite)
     name = callsite.function.rpartition(".")[2] or "w"
     # A code object of its own keeps the interpreter's inline caches monomorphic.
     wrapper.__code__ = wrapper.__code__.replace(co_name=name if name.isidentifier() else "w")
