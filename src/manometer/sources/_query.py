@@ -269,9 +269,9 @@ def end_query(query: Query, parameters: Any, many: bool, ended_ns: int, sets: in
         callers=query.callers,
         ended_ns=ended_ns,
     )
-    if batch > 1 and not many and query.statement.operation == "read":
-        if query.call.frame.more().batch_sum <= MAX_VALUES_PER_FRAME:
-            add_asked(query.call, values_of(parameters, MAX_ASKED))
+    asks_for_many = batch > 1 and not many and query.statement.operation == "read"
+    if asks_for_many and query.call.frame.more().batch_sum <= MAX_VALUES_PER_FRAME:
+        add_asked(query.call, values_of(parameters, MAX_ASKED))
 
 
 def fail_query(query: Query, error: BaseException | str, parameters: Any, ended_ns: int) -> None:

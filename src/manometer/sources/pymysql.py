@@ -40,9 +40,7 @@ class PyMySQLSource:
             raise Unsupported(msg)
         require(cursors.Cursor.execute, "self", "query", "args")
         require(cursors.Cursor.executemany, "self", "query", "args")
-        driver = Driver(
-            _POINT, "pymysql", partial(_origin, version), in_transaction=_in_transaction
-        )
+        driver = Driver(_POINT, "pymysql", partial(_origin, version), in_transaction=_in_transaction)
         undos = list(_patch(driver, cursors, connections))
 
         def undo() -> None:
