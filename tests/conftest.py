@@ -16,7 +16,11 @@ pytest_plugins = ["tests.servers"]
 pytest.register_assert_rewrite("tests.sources.drivers")
 
 # A developer's own settings must not decide whether a test passes. Before the first import of manometer.
-for _variable in [name for name in os.environ if name == "MANOMETER" or (name.startswith("MANOMETER_") and name != "MANOMETER_CORE")]:
+for _variable in [
+    name
+    for name in os.environ
+    if name == "MANOMETER" or (name.startswith("MANOMETER_") and name != "MANOMETER_CORE")
+]:
     del os.environ[_variable]
 
 

@@ -73,7 +73,6 @@ def shield(point: str, function: Callable[..., Any], otherwise: Callable[..., An
 
     Adds 0.1 us, so only to slow paths.
     """
-
     deep = point + DEPTH
 
     def shielded(*args: Any) -> Any:

@@ -171,12 +171,6 @@ class History(SizeHistory):
         calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
         return None if calls is None else calls.fit.line()
 
-    def rows_seen(self, route: str, callsite: object) -> int:
-        """Return over how many distinct numbers of rows, from one on, `counts_follow_rows` speaks."""
-        known = self._routes.get(route)
-        calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
-        return 0 if calls is None else bin(calls.fit.seen).count("1")
-
     def peak_follows_calls(self, route: str, callsite: object) -> tuple[float, int, float] | None:
         """Fit calls at once = a + b x calls over the profiles of *route*.
 
@@ -194,6 +188,12 @@ class History(SizeHistory):
         known = self._routes.get(route)
         calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
         return (0, 0) if calls is None else (calls.tries, calls.retries)
+
+    def rows_seen(self, route: str, callsite: object) -> int:
+        """Return over how many distinct numbers of rows, from one on, `counts_follow_rows` speaks."""
+        known = self._routes.get(route)
+        calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
+        return 0 if calls is None else bin(calls.fit.seen).count("1")
 
     def latency(self, route: str, callsite: Callsite | None = None) -> tuple[int, ...]:
         """Return the histogram of durations of a route, or of the time its profiles spent in a callsite.

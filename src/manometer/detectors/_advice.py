@@ -176,7 +176,9 @@ def read_in_order(callsite: Callsite) -> str:
 def bound_result(callsite: Callsite) -> str:
     """Say how a read can be kept from returning all there is."""
     if callsite.library == "django":
-        return "Give it a limit (a slice, a Paginator), or stream it with iterator(); select only what is shown."
+        return (
+            "Give it a limit (a slice, a Paginator), or stream it with iterator(); select only what is shown."
+        )
     if callsite.library == "sqlalchemy":
         return "Give it a limit(...) and page through it, or stream it with yield_per(...); select only what is shown."
     return "Give it a LIMIT and page through it, or stream it; select only what is shown."

@@ -207,7 +207,9 @@ def _answer(event: Event) -> str:
     parts: list[_Part] = [("head", "answer")]
     _add(parts, "question", event["question"])
     _add(parts, "found", event["found"])
-    parts.append(("first", pair("first", _words(first["rule"], first["label"], first["at"], first["id"]), 300)))
+    parts.append(
+        ("first", pair("first", _words(first["rule"], first["label"], first["at"], first["id"]), 300))
+    )
     _add(parts, "units", event["units"])
     parts.append(("saving", f"saving_ms_per_min={_range(event['saving_ms_per_min'])}"))
     return join(parts, hard=HARD)
