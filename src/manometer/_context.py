@@ -345,6 +345,7 @@ def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
         branch.owner = None  # late calls find it closed
     for fork in forks_of(opened):
         merge(fork.outer.base, fork.base, profile)
+        fork.outer.forks = None  # they know each other: a cycle
     branches.clear()
     profile.duration_ns = max(0, HOT["clock_"]() - profile.started_ns)
     root = profile.root
