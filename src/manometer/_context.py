@@ -249,6 +249,7 @@ def make_profile(name: str, kind: ProfileKind) -> Profile:
     profile.started_unix_ns = time.time_ns()
     profile.version = version
     profile.root.calls = 1
+    tie(profile)
     HOT["made_"](profile)
     return profile
 

@@ -355,9 +355,15 @@ class Read:
     asked: set[int] = field(default_factory=set)
 
 
+class _Referable:
+    """Gives a slotted dataclass weak references, which `weakref_slot` does from 3.11 on."""
+
+    __slots__ = ("__weakref__",)
+
+
 @final
 @dataclass(slots=True, eq=False, kw_only=True)
-class Profile:
+class Profile(_Referable):
     """The record of one unit of work: a request, a job, a task, a block, or a minute of the process.
 
     Attributes:
@@ -390,6 +396,7 @@ class Profile:
         left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
         branches: Its open branches, for the kill switch; empty once it is sealed.
+        tie: What takes its tree apart once it is gone (see `_untie`).
         sealed: Whether it has ended; nothing changes after that.
         self_ns: Estimated own cost of measuring it.
         spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
@@ -425,12 +432,9 @@ class Profile:
     first_byte_ns: int = 0
     sealed: bool = False
     branches: set[Any] = field(default_factory=set)
+    tie: Any = None
     self_ns: int = 0
     spans: Any = None
-
-    def __del__(self) -> None:
-        # Frames know their parents: without this every unit of work would wait for the cycle collector.
-        self.root.untie()
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count what a bound kept out."""

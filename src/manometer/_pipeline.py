@@ -118,6 +118,8 @@ class Pipeline:
             began_ns = time.thread_time_ns()
             if item is not None:
                 _guard.call("pipeline", self.handle, item)
+            item = None
+            _guard.call("pipeline.untie", untie)
             _guard.call("pipeline.tick", self.tick)
             self.governor.background_ns += time.thread_time_ns() - began_ns
             self._busy = False

@@ -97,6 +97,7 @@ def _deliver(branch: Branch, owner: Any) -> None:
         _context.seal(profile, {branch})
     else:
         fresh.root, profile.root = profile.root, snapshot(profile.root)[0]
+        fresh.tie.root, profile.tie.root = fresh.root, profile.root
         fresh.frames = profile.frames
         branch.profile = fresh
         for inner in branch.opened:
@@ -150,7 +151,7 @@ def flush() -> None:
             continue
         profile = branch.profile
         if branch.frame is not profile.root:
-            profile.root = snapshot(profile.root)[0]
+            profile.tie.root = profile.root = snapshot(profile.root)[0]
         _context.seal(profile, branch.opened)
         _send(profile)
     _due_ns.clear()
