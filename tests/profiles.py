@@ -18,8 +18,9 @@ from manometer.detectors import judge
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from manometer._detail import Place
     from manometer._finding import Finding
-    from manometer._model import Kind, Operation, Place
+    from manometer._model import Kind, Operation
 
 MS = 1_000_000
 

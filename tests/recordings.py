@@ -22,8 +22,8 @@ from manometer.sources._rows import Rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from manometer._detail import Place
     from manometer._finding import Finding
-    from manometer._model import Place
 
 DATA = Path(__file__).parent / "data"
 NAME = re.compile(r"(?<![%\w])[a-z_][a-z0-9_]*")

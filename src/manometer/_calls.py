@@ -8,12 +8,14 @@ from . import _limits
 from ._boundary import NO_BACK_OFF_NS, is_timeout
 from ._context import HOT, Branch, drops, new_frame
 from ._course import FIRST, Course
-from ._model import OPEN_CALL, Exemplar, KeyUse, Read
+from ._detail import Exemplar, KeyUse
+from ._model import OPEN_CALL, Read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._model import Callsite, Frame, FrameDetail, Place, Profile
+    from ._detail import FrameDetail, Place
+    from ._model import Callsite, Frame, Profile
 
 RUN_GAP_NS: Final = 60_000_000_000
 """Equal reads further apart are not a repetition: whoever polls once a minute wants fresh values."""

@@ -18,20 +18,9 @@ _TRUE: Final = ("1", "true", "on", "yes")
 _FALSE: Final = ("0", "false", "off", "no")
 
 DEFAULT_EXCLUDE: Final = (
-    "/health*",
-    "/healthz",
-    "/livez",
-    "/readyz",
-    "/ready",
-    "/live",
-    "/ping",
-    "/status",
-    "/metrics",
-    "/favicon.ico",
-    "/robots.txt",
-    "/static/*",
-    "/assets/*",
-)
+    "/health*", "/healthz", "/livez", "/readyz", "/ready", "/live", "/ping", "/status", "/metrics",
+    "/favicon.ico", "/robots.txt", "/static/*", "/assets/*",
+)  # fmt: skip
 """Routes never worth a profile: probes of orchestrators and files that no code of yours makes."""
 
 

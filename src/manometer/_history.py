@@ -11,7 +11,8 @@ from ._model import IO_KINDS
 from ._size_history import SizeHistory
 
 if TYPE_CHECKING:
-    from ._model import Callsite, Frame, FrameDetail, Profile
+    from ._detail import FrameDetail
+    from ._model import Callsite, Frame, Profile
 
 MIN_PROFILES: Final = 8
 """Profiles from which the number of calls may be said to follow the number of rows."""

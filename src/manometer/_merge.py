@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from . import _limits
 from ._boundary import boundary_of
-from ._model import MISSING_NS, NO_CHILDREN, Frame, FrameDetail, KeyUse
+from ._detail import MISSING_NS, FrameDetail, KeyUse
+from ._model import NO_CHILDREN, Frame
 
 _SUMS = (
     "bytes_sum", "cancelled", "cpu_ns", "keys_more", "results", "rows_calls", "rows_sum", "single_row_calls",

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, final
 from . import _guard, _limits, _spans
 from ._calls import count_result, count_use, find_key
 from ._context import HOT
+from ._detail import Exemplar
 from ._fingerprint import key_of
 from ._guard import name_of
-from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Exemplar, Frame
+from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._context import Branch
-    from ._model import FrameDetail
+    from ._detail import FrameDetail
 
 Seen = Any
 """What was seen of a call when it began: the key of its arguments (or None, or SKIPPED), or key, size and CPU clock."""

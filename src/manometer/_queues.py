@@ -10,7 +10,7 @@ from . import _limits
 from ._context import drops
 
 if TYPE_CHECKING:
-    from ._model import Place
+    from ._detail import Place
 
 WINDOW: Final = 15
 """Samples, a second apart, of which the shortest length counts: a queue that is emptied now and then is healthy."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from ._model import Kind, Operation, Place
+    from ._detail import Place
+    from ._model import Kind, Operation
 
     Reader = Callable[[FrameType], Place | None]
 

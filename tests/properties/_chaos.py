@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import manometer
-from manometer import _context, _guard
+from manometer import _context, _cpu, _guard
 from manometer._context import variable
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ SHELLS = {
     "_measure.py:__exit__": "calls nothing but a guard",
     "_measure.py:__aenter__": "calls nothing but a guard",
     "_measure.py:__aexit__": "calls `__exit__`",
+    "_measure.py:_into": "calls nothing but a guard",
+    "_measure.py:_out": "calls nothing but a guard",
     "_measure.py:measure": "decoration: the programmer is told of a mistake",
     "_measure.py:expected": "decoration",
     "_measure.py:__init__": "stores two arguments",
@@ -181,4 +183,5 @@ def inject(program: Callable[[], Any], point: Point, error: type[BaseException],
     if _context.live:
         found.unbalanced += f" {len(_context.live)} profiles in flight"
         _context.live.clear()
+        _cpu.after_fork()
     return found

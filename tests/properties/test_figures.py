@@ -112,9 +112,10 @@ def test_F3_F6_calls_and_times_of_any_tree_with_recursion_are_those_of_the_model
         assert 0 <= frame.self_ns <= frame.total_ns
 
     assert counted == calls
-    assert timed == total
+    assert all(found >= true for found, true in zip(timed, total, strict=True))
     # A call that folds into a frame further up takes its time out of the frames between: see the promises.
     if not _folds(tree, ()):
+        assert timed == total
         assert sum(frame.self_ns for frame in record.root.walk()) == record.duration_ns
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from .._model import IO_KINDS, MISSING_NS
+from .._detail import MISSING_NS
+from .._model import IO_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
-    from .._model import Callsite, Frame, KeyUse, Profile
+    from .._detail import KeyUse
+    from .._model import Callsite, Frame, Profile
 
 Expect = tuple[tuple[str, str], ...]
 
@@ -193,6 +195,10 @@ class Claims:
     def take(self, group: Group) -> None:
         """Note that a finding explains these calls."""
         self._taken.update(group.frames)
+
+    def explains(self, frames: Iterable[Frame]) -> bool:
+        """Tell whether a finding explains the calls of any of these frames already."""
+        return not self._taken.isdisjoint(frames)
 
     def skip(self, rule: str, reason: str) -> None:
         """Note why *rule* could not judge everything; the first reason stays."""

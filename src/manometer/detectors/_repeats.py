@@ -10,7 +10,8 @@ from .._calls import RUN_GAP_NS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .._model import KeyUse, Policy
+    from .._detail import KeyUse
+    from .._model import Policy
 
 ENOUGH: Final = 3
 """Equal calls in one run from which they are looked at, unless the policy asks for fewer."""

@@ -9,7 +9,8 @@ from ._evidence import called_from
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .._model import Frame, KeyUse
+    from .._detail import KeyUse
+    from .._model import Frame
     from ._claims import Group
 
 RETRYING: Final = frozenset({"tenacity"})

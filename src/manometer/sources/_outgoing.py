@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from .._boundary import Boundary
     from .._calls import Call
     from .._context import Branch
-    from .._model import Kind, Operation, Place
+    from .._detail import Place
+    from .._model import Kind, Operation
 
 _CANCELLED: Final = frozenset({"CancelledError", "GreenletExit", "GeneratorExit", "KeyboardInterrupt"})
 _MAX_DIGITS: Final = 18

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from .. import _context, _guard, _limits
 from .._context import HOT, live, make_profile, merge, seal, variable
+from .._detail import MISSING_NS
 from .._forks import forks_of
 from .._merge import snapshot
-from .._model import MISSING_NS
 
 if TYPE_CHECKING:
     from .._context import Branch

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from .._calls import Call
     from .._context import Branch
-    from .._model import Callsite, Operation, Place
+    from .._detail import Place
+    from .._model import Callsite, Operation
     from .._statement import Statement
 
 _SALT: Final = secrets.randbits(62)

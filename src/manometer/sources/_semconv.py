@@ -15,7 +15,8 @@ from ._route import UNMATCHED, method_of, templated
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._model import Kind, Operation, Place
+    from .._detail import Place
+    from .._model import Kind, Operation
 
     Attributes = Mapping[str, Any]
 

@@ -10,7 +10,8 @@ from .._model import OPEN_CALL
 
 if TYPE_CHECKING:
     from .._context import Branch
-    from .._model import Callsite, Frame, Place
+    from .._detail import Place
+    from .._model import Callsite, Frame
     from ._semconv import Described
 
 CANCELLED: Final = ("CancelledError", "GeneratorExit")

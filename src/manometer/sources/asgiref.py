@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
-    from .._model import Place
+    from .._detail import Place
     from ..protocols import Undo
 
 _POINT: Final = "sources.asgiref"

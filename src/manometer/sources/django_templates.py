@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
-    from .._model import Callsite, Place
+    from .._detail import Place
+    from .._model import Callsite
     from ..protocols import Undo
 
 _POINT: Final = "sources.django-templates"

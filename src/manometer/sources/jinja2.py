@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from .._model import Callsite, Place
+    from .._detail import Place
+    from .._model import Callsite
     from ..protocols import Undo
 
 _POINT: Final = "sources.jinja2"

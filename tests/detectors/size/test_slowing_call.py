@@ -53,7 +53,13 @@ class TestGuilty:
         unit = Unit()
         export(unit, lambda number: 0.5 * number, callsite=PLAIN, rows=3)
 
-        assert [item.callsite for item in slowing(unit.judge())] == [PLAIN]
+        assert [item.callsite for item in slowing(unit.judge(disabled={"n-plus-one"}))] == [PLAIN]
+
+    def test_calls_that_another_finding_explains_are_one_fault(self):
+        unit = Unit()
+        export(unit, lambda number: 0.5 * number, callsite=PLAIN, rows=3)
+
+        assert rules(unit.judge()) == ["n-plus-one"]
 
 
 class TestInnocent:

@@ -12,7 +12,8 @@ from ..._queues import filling
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..._model import Place, Profile
+    from ..._detail import Place
+    from ..._model import Profile
     from ...protocols import HistoryView
     from .._claims import Claims
 

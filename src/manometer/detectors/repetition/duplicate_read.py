@@ -13,8 +13,9 @@ from .._repeats import enough, repeats_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..._detail import KeyUse
     from ..._finding import Finding
-    from ..._model import KeyUse, Profile
+    from ..._model import Profile
     from ...protocols import HistoryView
     from .._claims import Group
     from .._repeats import Repeats

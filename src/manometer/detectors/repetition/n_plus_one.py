@@ -67,13 +67,6 @@ def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Findin
         confidence = "possible"
     elif origin.source is not None or follows:
         confidence = "confirmed"
-    evidence: dict[str, int | float | str] = dict(origin.facts)
-    if group.client_ns(1):
-        evidence["client_ns"] = group.client_ns(1)
-    if fit is not None and (bounded or follows):
-        evidence |= {"profiles_compared": fit[2], "calls_per_source_row": round(fit[1], 2)}
-    if bounded:
-        evidence["bounded"] = "the number of calls stays the same while the rows vary"
     yield speak(
         claims,
         group,
@@ -83,10 +76,23 @@ def _look(claims: Claims, group: Group, history: HistoryView) -> Iterator[Findin
         cost_ns=group.covered_ns + group.client_ns(group.calls - 1),
         saving_ns=batch_saving_ns(group),
         advice=_advise(claims, group, origin),
-        evidence=evidence,
+        evidence=_facts(group, origin, fit if bounded or follows else None, bounded),
         source=origin.source,
         only_info=bounded,
     )
+
+
+def _facts(
+    group: Group, origin: Origin, fit: tuple[float, float, int, float] | None, bounded: bool
+) -> dict[str, int | float | str]:
+    evidence: dict[str, int | float | str] = dict(origin.facts)
+    if group.client_ns(1):
+        evidence["client_ns"] = group.client_ns(1)
+    if fit is not None:
+        evidence |= {"profiles_compared": fit[2], "calls_per_source_row": round(fit[1], 2)}
+    if bounded:
+        evidence["bounded"] = "the number of calls stays the same while the rows vary"
+    return evidence
 
 
 def _advise(claims: Claims, group: Group, origin: Origin) -> str:

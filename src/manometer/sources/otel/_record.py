@@ -18,7 +18,8 @@ from . import _unit
 
 if TYPE_CHECKING:
     from ..._context import OpenProfile
-    from ..._model import Frame, Place
+    from ..._detail import Place
+    from ..._model import Frame
     from .._semconv import Described
     from ._unit import Unit
 
