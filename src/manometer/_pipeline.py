@@ -14,6 +14,7 @@ from ._finding import Finding, Report, Status
 from ._governor import Governor
 from ._history import History
 from ._ledger import Ledger
+from ._untie import untie
 from ._mute import muted
 
 if TYPE_CHECKING:
