@@ -11,8 +11,8 @@ from . import _cpu, _guard, _hot, _limits
 from ._cpu import ThreadCpu
 from ._forks import forks_of
 from ._model import ACTIVE_WATCHED, IO_KINDS, NO_CHILDREN, Callsite, Frame, Policy, Profile, ProfileKind
-from ._untie import tie
 from ._native import core, in_c
+from ._untie import tie
 
 if TYPE_CHECKING:
     from collections.abc import Callable

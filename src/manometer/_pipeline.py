@@ -14,8 +14,8 @@ from ._finding import Finding, Report, Status
 from ._governor import Governor
 from ._history import History
 from ._ledger import Ledger
-from ._untie import untie
 from ._mute import muted
+from ._untie import untie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -33,7 +33,7 @@ _gone: Final[deque[Tie]] = deque()
 
 def tie(profile: Profile) -> None:
     """Note that the tree of *profile* is to be taken apart once the profile is gone; 0.5 us."""
-    found = Tie(profile, _gone.append)  # type: ignore[arg-type]
+    found = Tie(profile, _gone.append)
     found.root = profile.root
     profile.tie = _ties[id(found)] = found
     if len(_gone) > _MOST_GONE:
