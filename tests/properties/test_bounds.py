@@ -151,7 +151,7 @@ def test_B1_errors_callers_values_and_outcomes_are_bounded_on_one_frame() -> Non
     assert len(detail.callers) <= _limits.MAX_CALLERS_PER_FRAME + 1
     assert sum(detail.callers.values()) == 5_000
     assert len(detail.keys) == _limits.MAX_KEYS_PER_FRAME
-    assert 1 <= len(detail.exemplars) <= _limits.MAX_EXEMPLARS
+    assert len(detail.exemplars) <= _limits.MAX_EXEMPLARS
     assert all(len(read.values) <= _limits.MAX_VALUES_PER_FRAME + 64 for read in done[0].returned.values())
 
 
