@@ -40,8 +40,12 @@ format: $(READY) ## format, and fix what can be fixed
 
 check: lint test demo ## all that CI runs
 
-bench: $(READY) ## measure the cost of a measured call
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: .venvs/bench/.ready ## measure the cost of a measured call beside its peers, and hold it to its budgets
+	.venvs/bench/bin/python -m benchmarks --picture docs/explanation/overhead.svg $(ARGS)
+
+.venvs/bench/.ready: pyproject.toml setup.py src/manometer/_core.c
+	@mkdir -p .venvs
+	$(call make-venv,$(PYTHON),.venvs/bench,bench)
 
 clean: ## remove environments, caches and builds
 	rm -rf .venv .venvs build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
