@@ -25,10 +25,14 @@ class muted:  # noqa: N801 - used like a function: `with muted():`
     def __enter__(self) -> None:
         """Be silent from now on."""
         self._before = variable.get()
-        variable.set(MUTED)
+        # A collection inside `set` may run a destructor of the application that sets it too, and the interpreter
+        # (3.10 and 3.11 for certain) then reads freed memory: so as seldom as can be.
+        if self._before is not MUTED:
+            variable.set(MUTED)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Put back what was before."""
-        variable.set(self._before)
+        if self._before is not MUTED:
+            variable.set(self._before)
