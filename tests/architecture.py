@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,6 +78,21 @@ class Package:
             text = path.read_text(encoding="utf-8")
             package.modules[name] = Module(name, text, ast.parse(text), is_package)
         return package
+
+    @cached_property
+    def context_variables(self) -> set[str]:
+        """Names of all context variables of the package."""
+        return {name for module in self.modules.values() for name in _context_variables(module)}
+
+    @cached_property
+    def foreign_walks(self) -> list[str]:
+        """Places that read the stacks of other threads."""
+        return [
+            f"{module.name}:{node.lineno}"
+            for module in self.modules.values()
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Attribute) and node.attr == "_current_frames"
+        ]
 
     def own(self, dotted: str) -> str | None:
         """Return the module that `manometer.<dotted>` belongs to, or None when there is none."""
@@ -203,7 +219,7 @@ def docstring(_: Package, module: Module) -> Iterator[str]:
 
 def no_context_tokens(package: Package, module: Module) -> Iterator[str]:
     """A token is bound to one context, and what is measured may end in another: restore by value."""
-    variables = {name for other in package.modules.values() for name in _context_variables(other)}
+    variables = package.context_variables
     docstrings = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and _method(node) == "reset" and (node.args or node.keywords):
@@ -260,12 +276,7 @@ def one_reader_of_the_environment(_: Package, module: Module) -> Iterator[str]:
 
 
 def one_walk_over_foreign_stacks(package: Package, module: Module) -> Iterator[str]:
-    places = [
-        f"{other.name}:{node.lineno}"
-        for other in package.modules.values()
-        for node in ast.walk(other.tree)
-        if isinstance(node, ast.Attribute) and node.attr == "_current_frames"
-    ]
+    places = package.foreign_walks
     if len(places) > 1 and any(place.rpartition(":")[0] == module.name for place in places):
         yield f"sys._current_frames is used in more than one place: {', '.join(places)}"
 

@@ -35,9 +35,11 @@ PACKAGE = Package.read(SOURCE)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", PACKAGE.modules)
-def test_source_keeps(name: str, check: Callable[[Package, Module], Iterator[str]]) -> None:
-    assert list(check(PACKAGE, PACKAGE.modules[name])) == []
+def test_source_keeps(check: Callable[[Package, Module], Iterator[str]]) -> None:
+    """One test a check, not one a module: 1,800 of them took longer than what they check."""
+    wrong = [f"{name}: {what}" for name, module in PACKAGE.modules.items() for what in check(PACKAGE, module)]
+
+    assert wrong == []
 
 
 # The checker itself: each check says nothing about a good tree, and speaks about a tree with one fault.
