@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from random import random
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
@@ -182,7 +182,7 @@ def _late(branch: Branch, owner: Any) -> Branch:
     frame = base.children.get(OUTSIDE) or new_frame(outside, base, OUTSIDE)
     late = Branch(frame, owner, outside.profile, outside)
     late.opened.add(late)
-    variable.set(late)
+    make_current(late)
     drops["late"] = drops.get("late", 0) + 1
     return late
 
@@ -279,7 +279,7 @@ def open_profile(
     if to is None and (HOT["idle_"] or muted or (sample < 1.0 and random() >= sample)):  # noqa: S311 - a share, no secret
         opened = OpenProfile(None, MUTED)
         opened.previous = variable.get()
-        variable.set(MUTED)
+        make_current(MUTED)
         return opened
     use_greenlets()
     profile = make_profile(name, kind)
@@ -297,7 +297,7 @@ def open_profile(
         branch.opened.add(branch)
         if cpu:
             opened.cpu = ThreadCpu(branch.owner)
-        variable.set(branch)
+        make_current(branch)
     except BaseException:
         live.pop(id(profile), None)
         opened.end_cpu()
@@ -306,11 +306,21 @@ def open_profile(
     return opened
 
 
+def make_current(value: Branch | Literal[False] | None) -> None:
+    """Set the variable, and keep what it replaces alive meanwhile; 0.2 us.
+
+    A collection inside `set` may run a destructor that sets it too. The interpreter then goes on to
+    read the mapping that the inner one let go: a crash, unless somebody else holds it.
+    """
+    _kept = copy_context()
+    variable.set(value)
+
+
 def restore(opened: OpenProfile) -> None:
     """Put back what was current before, but for somebody else's; a block left by force inside is left as well."""
     current = variable.get()
     if current is opened.branch or (current and current.profile is opened.profile):
-        variable.set(opened.previous)
+        make_current(opened.previous)
 
 
 def close_profile(opened: OpenProfile, error: str = "") -> None:

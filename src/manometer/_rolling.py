@@ -61,7 +61,7 @@ def outside() -> Branch | None:
         branch.opened.add(branch)
     elif branch.owner is None:
         branch = roll(branch, owner)
-    _context.variable.set(branch)
+    _context.make_current(branch)
     return branch
 
 
