@@ -162,6 +162,7 @@ class TestReferences:
                 close_profile(opened)
                 restore(opened)
                 del opened
+            untie()
             left = len(gc.get_objects()) - before
         finally:
             gc.enable()
