@@ -91,8 +91,9 @@ class _Installed:
         if _GREENLET in _ready:
             _guard.call("sources.greenlet", _context.use_greenlets)
         for name, entry in list(self.waiting.items()):
-            if entry.trigger in _ready and _is_ready(_package_of(entry.trigger)):
-                del self.waiting[name]
+            ready = entry.trigger in _ready and _is_ready(_package_of(entry.trigger))
+            # Installing one source imports others' libraries, which comes back here.
+            if ready and self.waiting.pop(name, None) is not None:
                 self._install(name, entry)
 
     def _install(self, name: str, entry: Entry) -> None:
