@@ -279,7 +279,8 @@ def open_profile(
     if to is None and (HOT["idle_"] or muted or (sample < 1.0 and random() >= sample)):  # noqa: S311 - a share, no secret
         opened = OpenProfile(None, MUTED)
         opened.previous = variable.get()
-        make_current(MUTED)
+        _kept = copy_context()
+        variable.set(MUTED)
         return opened
     use_greenlets()
     profile = make_profile(name, kind)
@@ -297,7 +298,8 @@ def open_profile(
         branch.opened.add(branch)
         if cpu:
             opened.cpu = ThreadCpu(branch.owner)
-        make_current(branch)
+        _kept = copy_context()
+        variable.set(branch)
     except BaseException:
         live.pop(id(profile), None)
         opened.end_cpu()
@@ -320,7 +322,8 @@ def restore(opened: OpenProfile) -> None:
     """Put back what was current before, but for somebody else's; a block left by force inside is left as well."""
     current = variable.get()
     if current is opened.branch or (current and current.profile is opened.profile):
-        make_current(opened.previous)
+        _kept = copy_context()  # as in `make_current`, whose frame may be one too many at the end of the stack
+        variable.set(opened.previous)
 
 
 def close_profile(opened: OpenProfile, error: str = "") -> None:
