@@ -322,7 +322,9 @@ def restore(opened: OpenProfile) -> None:
     """Put back what was current before, but for somebody else's; a block left by force inside is left as well."""
     current = variable.get()
     if current is opened.branch or (current and current.profile is opened.profile):
-        _kept = copy_context()  # as in `make_current`, whose frame may be one too many at the end of the stack
+        _kept = (
+            copy_context()
+        )  # as in `make_current`, whose frame may be one too many at the end of the stack
         variable.set(opened.previous)
 
 

@@ -130,7 +130,18 @@ class _Stage:
     async def to_thread(self, function: Any) -> Any:
         if self.is_enough():
             return "enough"
-        return await asyncio.to_thread(self._elsewhere, function)
+        with concurrent.futures.ThreadPoolExecutor(
+            1
+        ) as pool:  # which waits, or a cancelled task would race it
+            return await asyncio.get_running_loop().run_in_executor(pool, self._in_copy(function))
+
+    def _in_copy(self, function: Any) -> Any:
+        context = contextvars.copy_context()
+
+        def work() -> Any:
+            return context.run(self._elsewhere, function)
+
+        return work
 
     def run(self, make: Any) -> Any:
         try:
