@@ -25,12 +25,12 @@ class ThreadCpu:
         self._owner = owner
         already = _in_flight.get(self._thread, 0)
         self._shared = already > 0
-        _in_flight[self._thread] = already + 1
+        self._started_ns = time.thread_time_ns()
         if not already:
             _first[self._thread] = self
         elif self._thread in _first and _first[self._thread]._owner != owner:
             _first.pop(self._thread)._shared = True  # another greenlet works while that one waits
-        self._started_ns = time.thread_time_ns()
+        _in_flight[self._thread] = already + 1
 
     def end(self) -> int:
         """Return the time in nanoseconds, or -1 where it would not be this unit's alone."""
