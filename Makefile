@@ -25,7 +25,8 @@ test-cores: $(READY) ## run what depends on the core, with each of the two
 	for core in python c; do MANOMETER_CORE=$$core $(BIN)/python -m pytest $(CORE_TESTS) $(ARGS) || exit 1; done
 
 test-long: $(READY) ## run the tests that take minutes
-	$(BIN)/python -m pytest -m long --timeout=900 $(ARGS)
+	$(BIN)/python -m pytest -m long --timeout=900 --hypothesis-profile=search $(ARGS)
+	$(BIN)/python -m pytest tests/test_statement.py tests/exporters tests/properties --hypothesis-profile=search $(ARGS)
 
 test-all: $(VERSIONS:%=test-%) ## run the suite on every supported Python found here
 

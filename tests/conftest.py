@@ -8,12 +8,17 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest_plugins = ["tests.servers"]
 pytest.register_assert_rewrite("tests.sources.drivers")
+
+# A change lands or not by the same examples on every machine; `make test-long` searches for others.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("search", derandomize=False)
 
 # A developer's own settings must not decide whether a test passes. Before the first import of manometer.
 for _variable in [

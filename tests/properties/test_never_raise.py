@@ -275,7 +275,8 @@ def assert_interrupts(points: int) -> None:
     # Only the edge of a `with` can be cut in two: the interpreter gives no way to guard it.
     edges = [name for name in found if name.startswith(("unbalanced ", "left current ", "rolling "))]
     allowed = ("__exit__", "__enter__", "__aexit__", "__aenter__", "_exit", "_leave", "_guard.py:call", "_hosts.py", "restore", "_enter", "_open", "_close", "_into", "_out")  # fmt: skip
-    assert [name for name in edges if not name.endswith(allowed) and "_hosts.py" not in name] == []
+    if sys.version_info >= (3, 11):  # 3.10 looks for interrupts in the middle of a statement too
+        assert [name for name in edges if not name.endswith(allowed) and "_hosts.py" not in name] == []
     assert found.get("unbalanced", 0) + found.get("left current", 0) <= max(10, points // 20)
 
 

@@ -31,7 +31,7 @@ from tests.properties import _zoo
 from tests.properties._programs import programs
 from tests.properties._twin import ROOT, Twin, environment
 
-from manometer import Profile, _context, measure, profile
+from manometer import Profile, _context, _cpu, measure, profile
 from manometer._context import close_profile, open_profile, restore, variable
 from manometer._model import ACTIVE_OPEN
 from manometer._template import is_wrapper
@@ -722,6 +722,8 @@ def test_T10_near_the_end_of_the_stack_every_kind_stays_balanced(kind: str, unit
     finally:
         sys.setrecursionlimit(limit)
 
+    _context.live.clear()  # a unit that could be opened here, and not closed for want of stack: see the promises
+    _cpu.after_fork()
     assert 0 < failed < 60
     assert _context.current().profile is unit
     assert not any(frame.active & ACTIVE_OPEN or frame.active >> 2 for frame in unit.root.walk())
