@@ -5,12 +5,15 @@ and a machine without a compiler gets the pure package, in a wheel that says so.
 """
 
 import os
+import shutil
 import sys
 import sysconfig
 import tempfile
+from pathlib import Path
 
 from setuptools import Distribution, Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
 
 OLDEST = "cp310"
 
@@ -59,9 +62,22 @@ class Wheel(bdist_wheel):
         super().finalize_options()
 
 
+class Package(build_py):
+    """The package with the pages of the rules, which `manometer explain` prints."""
+
+    def run(self) -> None:
+        """Copy them; an editable installation reads them where they are."""
+        super().run()
+        if not self.editable_mode:
+            pages = Path(self.build_lib, "manometer", "_pages")
+            pages.mkdir(parents=True, exist_ok=True)
+            for page in Path("docs/reference/findings").glob("*.md"):
+                shutil.copy(page, pages)
+
+
 # Only what builds needs the compiler; asking for metadata does not.
 builds = any(
     command in sys.argv
     for command in ("bdist_wheel", "build_ext", "build", "editable_wheel", "install", "develop")
 )
-setup(ext_modules=extensions() if builds else [], cmdclass={"bdist_wheel": Wheel})
+setup(ext_modules=extensions() if builds else [], cmdclass={"bdist_wheel": Wheel, "build_py": Package})

@@ -21,7 +21,7 @@ LAYERS = (
     },
     {"_measure", "_options", "_template", "_texts", "_compiled", "_plan", "_block", "_pipeline", "_governor"},
     {"sources", "probes", "detectors", "exporters"},
-    {"_analyze", "_otel", "_runtime", "testing", "cli", "__main__"},
+    {"_analyze", "_otel", "_runtime", "testing", "reports", "cli", "__main__"},
     {"__init__"},
 )  # fmt: skip
 EXTENSION_POINTS = LAYERS[3]
@@ -32,7 +32,7 @@ THIRD_PARTIES = {
     "opentelemetry": ("sources.otel", "exporters.otlp"),
     "psutil": ("probes.process",),
     "pyinstrument": ("probes.stacks",),
-    "rich": ("cli", "exporters.console"),
+    "rich": ("cli", "exporters.console", "reports"),
     "wrapt": ("sources",),
 }
 

@@ -114,3 +114,6 @@ HEARTBEAT_S: Final = 600.0
 RESOLVED_AFTER_S: Final = 3_600.0
 MAX_FAILURES: Final = 3
 """Failures after which an extension is switched off."""
+
+MAX_TREE_NODES: Final = 20_000
+"""Nodes of the merged trees of a recording that a command reads."""

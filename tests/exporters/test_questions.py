@@ -160,12 +160,12 @@ class TestCommand:
     def test_lines_that_are_none_of_ours_are_counted_and_left_out(self, tmp_path, capsys):
         path = tmp_path / "reports.jsonl"
         good = json.dumps(record_of(report(large)))
-        path.write_text(f'{good}\n{{"schema":9}}\nnot json\n[]\n"x"\n{good[:200]}\n')
+        path.write_text(f'{good}\n{{"schema":1}}\nnot json\n[]\n"x"\n{good[:200]}\n')
 
         assert main(["questions", str(path)]) == 0
         out, err = capsys.readouterr()
         assert "1 units of work" in out
-        assert err == "manometer questions: 5 lines are no reports of this version\n"
+        assert err == "manometer questions: 5 lines are no whole records\n"
 
     @pytest.mark.parametrize("content", [None, ""])
     def test_a_missing_or_empty_file_is_an_error(self, tmp_path, capsys, content):

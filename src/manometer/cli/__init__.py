@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import analyze, doctor, questions, run
+from . import analyze, diff, doctor, explain, questions, report, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,10 @@ _EPILOG: Final = """examples:
   manometer run -- gunicorn app:app        the same for a command and its workers
   manometer doctor                         what is seen here, what is not and why
   manometer analyze traces.jsonl           judge recorded traces of any language
+  manometer report manometer.jsonl         what recorded reports say together
+  manometer diff before.jsonl after.jsonl  what got slower, what is repeated now, what was fixed
   manometer questions manometer.jsonl      the four questions, answered from recorded reports
+  manometer explain n-plus-one             what a rule means, and how to fix what it finds
 """
 
 
@@ -43,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     analyze.add_to(commands)
     doctor.add_to(commands)
     questions.add_to(commands)
+    report.add_to(commands)
+    diff.add_to(commands)
+    explain.add_to(commands)
     if not arguments:
         parser.print_help()
         return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -28,41 +27,15 @@ def questions(options: argparse.Namespace) -> int:
         0; 2 with one line on stderr when a file cannot be read or holds no report.
     """
     from manometer.exporters.questions import Questions
+    from manometer.reports.recording import UnreadableError, read_file
 
     asked = Questions()
-    read = skipped = 0
-    for name in options.files:
-        try:
-            with _open(name) as lines:
-                for line in lines:
-                    if _add(asked, line):
-                        read += 1
-                    elif line.strip():
-                        skipped += 1
-        except OSError as error:
-            print(f"manometer questions: {name}: {error.strerror}", file=sys.stderr)
-            return 2
-    if not read:
-        print("manometer questions: there is no report in it", file=sys.stderr)
+    try:
+        skipped = sum(read_file(name, asked.add_record) for name in options.files)
+    except UnreadableError as error:
+        print(f"manometer questions: {error}", file=sys.stderr)
         return 2
     sys.stdout.write(asked.page())
     if skipped:
-        print(f"manometer questions: {skipped} lines are no reports of this version", file=sys.stderr)
+        print(f"manometer questions: {skipped} lines are no whole records", file=sys.stderr)
     return 0
-
-
-def _open(name: str) -> Any:
-    if name == "-":
-        return open(sys.stdin.fileno(), encoding="utf-8", errors="replace", closefd=False)
-    return open(name, encoding="utf-8", errors="replace")
-
-
-def _add(asked: Any, line: str) -> bool:
-    try:
-        record = json.loads(line)
-        if record["schema"] != 1:
-            return False
-        asked.add_record(record)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return False
-    return True

@@ -201,7 +201,7 @@ def finding(item: Finding, speaks: bool) -> Event:
 
 
 def fit(event: Event, limit: int = MAX_EVENT_BYTES) -> Event:
-    """Shorten an event, in place, until its JSON has *limit* bytes: findings from the end, statements, facts, lists.
+    """Shorten an event, in place, until its JSON has *limit* bytes: the tree, findings from the end, statements, facts, lists.
 
     What was left out is counted under `cut`.
     """
@@ -212,6 +212,9 @@ def fit(event: Event, limit: int = MAX_EVENT_BYTES) -> Event:
     def too_long() -> bool:
         return len(to_json(event)) > limit - len(',"cut":99')
 
+    if event.get("tree") and too_long():
+        event["tree"] = []
+        cut += 1
     while len(findings) > 1 and too_long():
         findings.pop()
         cut += 1

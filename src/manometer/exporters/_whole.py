@@ -42,7 +42,7 @@ def spans_of(report: Report) -> list[Span]:
         for frame in parent.own_children():
             if frame not in kept:
                 continue
-            window = _window(frame, around)
+            around_this = window(frame, around)
             span_id = _ids.getrandbits(64) or 1
             error = next(iter(frame.detail.outcomes), "error") if frame.errors and frame.detail else ""
             found.append(
@@ -52,13 +52,13 @@ def spans_of(report: Report) -> list[Span]:
                     parent_id,
                     clean(frame.callsite.name),
                     _CLIENT_KINDS.get(frame.callsite.kind, _INTERNAL),
-                    window[0] + offset_ns,
-                    window[1] + offset_ns,
+                    around_this[0] + offset_ns,
+                    around_this[1] + offset_ns,
                     _frame_attributes(frame),
                     error,
                 )
             )
-            stack.append((frame, span_id, window))
+            stack.append((frame, span_id, around_this))
     return found
 
 
@@ -95,7 +95,7 @@ def _kept(profile: Profile) -> set[Frame]:
     return kept
 
 
-def _window(frame: Frame, around: Window) -> Window:
+def window(frame: Frame, around: Window) -> Window:
     """Return when a frame was active, as far as it is known, inside the time of its parent."""
     low_ns, high_ns = around
     detail = frame.detail
@@ -104,9 +104,9 @@ def _window(frame: Frame, around: Window) -> Window:
         started_ns, ended_ns = detail.exemplars[0].started_ns, detail.exemplars[-1].ended_ns
     if not started_ns:
         inside = [_known(below) for below in frame.walk() if below is not frame]
-        starts = [window[0] for window in inside if window[0]]
+        starts = [times[0] for times in inside if times[0]]
         started_ns = min(starts, default=low_ns)
-        ended_ns = max([window[1] for window in inside if window[0]], default=0)
+        ended_ns = max([times[1] for times in inside if times[0]], default=0)
     if not detail or not detail.first_started_ns:
         ended_ns = max(ended_ns, started_ns + frame.covered_ns)
     started_ns = min(max(started_ns, low_ns), high_ns)

@@ -1,0 +1,1 @@
+"""Recorded reports read back: added up, compared, and shown to people."""
