@@ -42,8 +42,8 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def run(name: str, size: int, policy: Any) -> list[record]:
-    """Run one case at one size; one recording per call of its `request`."""
+def run(name: str, size: int, policy: Any, *, whole: bool = False) -> list[record]:
+    """Run one case at one size; one recording per call of its `request`, or one of the whole."""
     recorded: list[record] = []
     with install_sources("sqlalchemy", "sqlite3"):
         module = load(name)
@@ -54,6 +54,11 @@ def run(name: str, size: int, policy: Any) -> list[record]:
                 recorded.append(this)
                 return original(*args, **kwargs)
 
+        if whole:
+            with record(name, kind="request", policy=policy) as this:
+                recorded.append(this)
+                module.main(size)
+            return recorded
         module.request = request  # type: ignore[attr-defined]
         module.main(size)
     return recorded
@@ -90,3 +95,24 @@ def test_the_counts_of_the_lazy_page_are_exact_and_its_source_is_named():
         assert item.source is not None
         assert "traces" in item.source.template
         assert "selectinload" in item.advice
+
+
+@pytest.mark.parametrize("policy", [STRICT, PRODUCTION], ids=["strict", "production"])
+@pytest.mark.parametrize("together", [False, True], ids=["each request", "all requests in one unit"])
+def test_pings_control_statements_and_the_drivers_twins_are_no_finding(policy, together):
+    recorded = run("driver_noise_is_fine", 25, policy, whole=together)
+    calls = [
+        sum(
+            frame.calls
+            for frame in each.profile.root.walk()
+            if frame.callsite.kind == "db" and frame.callsite.function.endswith(("load_user", "record_visit"))
+        )
+        for each in recorded
+    ]
+
+    assert calls == ([50] if together else [2] * 25)
+    assert [
+        item.rule for each in recorded for item in each.findings if "SELECT 1" in item.callsite.template
+    ] == []
+    if not together:
+        assert [item for each in recorded for item in each.findings] == []

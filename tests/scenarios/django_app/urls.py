@@ -29,4 +29,7 @@ urlpatterns = [
     path("broken/", views.broken),
     path("broken-async/", views.broken_async),
     path("forbidden/", views.forbidden),
+    path("matrix/<str:name>/", views.matrix),
+    path("matrix-async/<str:name>/", views.matrix_async),
+    path("matrix-drf/<str:name>/", views.Matrix.as_view()),
 ]

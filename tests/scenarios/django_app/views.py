@@ -7,6 +7,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from rest_framework import serializers, viewsets
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from tests.scenarios.matrix.frameworks import page_of
 
 from .models import Person, Post
 
@@ -109,3 +112,19 @@ class PostSerializer(serializers.ModelSerializer):
 class PostViewSet(viewsets.ReadOnlyModelViewSet):
     queryset = Post.objects.select_related("author").order_by("id")
     serializer_class = PostSerializer
+
+
+# The pages of the matrix: what they load is chosen by the test.
+
+
+def matrix(request: Any, name: str) -> JsonResponse:
+    return JsonResponse(page_of(name), safe=False)
+
+
+async def matrix_async(request: Any, name: str) -> JsonResponse:
+    return JsonResponse(await page_of(name), safe=False)
+
+
+class Matrix(APIView):
+    def get(self, request: Any, name: str) -> Response:
+        return Response(page_of(name))
