@@ -92,4 +92,4 @@ def test_the_matrix_is_the_one_in_the_documentation(
     with capsys.disabled():
         print(f"\n{matrix(cells)}\n")
 
-    assert matrix(dict.fromkeys(CELLS, {})) in PAGE.read_text(encoding="utf-8")
+    assert matrix({key: {} for key in CELLS}) in PAGE.read_text(encoding="utf-8")
