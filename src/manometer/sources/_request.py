@@ -51,9 +51,10 @@ def _blameless(profile: Profile) -> None:
 
 @final
 class Request:
-    """A request in progress. Holds nothing of the host's.
+    """A request in progress.
 
     Attributes:
+        asked: The framework's own request while the application answers, None before and after.
         script: Raw path of the mount, which the template of a route does not contain.
         mount: Template of the mounts passed so far, where a framework tells; a route is below them.
         route: Template of the matched route, `UNMATCHED`, or empty while nobody has said.
@@ -63,7 +64,7 @@ class Request:
     """
 
     __slots__ = (
-        "done", "error", "framework", "method", "mount", "opened", "outcome", "parts", "path", "route", "script",
+        "asked", "done", "error", "framework", "method", "mount", "opened", "outcome", "parts", "path", "route", "script",
         "status",
     )  # fmt: skip
 
@@ -73,6 +74,7 @@ class Request:
         self.path = path
         self.framework = framework
         self.opened = opened
+        self.asked: Any = None
         self.mount = ""
         self.route = ""
         self.status = ""
@@ -140,7 +142,7 @@ def _begin(environ: dict[str, Any], framework: str) -> Request | None:
     return request
 
 
-def _settle(environ: dict[str, Any]) -> None:
+def settle(environ: dict[str, Any]) -> None:
     """Take over the route that the application put into the environ while it answered."""
     request = environ.get(MARKER)
     route = environ.get(ROUTE)
@@ -153,6 +155,7 @@ def serve(
     environ: dict[str, Any],
     start_response: Callable[..., Any],
     framework: str,
+    settle: Callable[[dict[str, Any]], None] = settle,
 ) -> Any:
     """Call a WSGI application as one unit of work.
 
@@ -161,6 +164,7 @@ def serve(
         environ: The server's environ; gets one key, `manometer.request`.
         start_response: The server's.
         framework: Which source asks.
+        settle: Takes over from the environ what the application left there while it answered.
 
     Returns:
         The application's own iterable where it is complete already (a list, a tuple, the server's
@@ -168,17 +172,22 @@ def serve(
 
     Application threads; 20 us. Raises what the application raises and nothing else.
     """
-    request = None if HOT["idle_"] else _guard.call(_POINT, _begin, environ, framework)
-    if request is None:
+    if HOT["idle_"]:
         return app(environ, start_response)
+    request = _guard.call(_POINT, _begin, environ, framework)
+    if request is None:
+        try:
+            return app(environ, start_response)
+        finally:
+            _guard.call(_POINT, settle, environ)
     try:
         body = app(environ, _starting(request, start_response))
     except BaseException as error:
-        _guard.call(_POINT, _settle, environ)
+        _guard.call(_POINT, settle, environ)
         restore(request.opened)
         request.end(type(error).__name__)
         raise
-    _guard.call(_POINT, _settle, environ)
+    _guard.call(_POINT, settle, environ)
     restore(request.opened)
     if type(body) in (list, tuple) or type(body) is environ.get("wsgi.file_wrapper"):
         request.first_byte()
