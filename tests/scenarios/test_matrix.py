@@ -63,6 +63,7 @@ def test_the_n_plus_one_is_found_at_its_line_and_its_twin_is_silent(
     if cell not in cells:
         pytest.skip(f"{cell[1]} or a server of {cell[2]} is not installed")
     loop, batch = cells[cell]["cells"]
+    assert "error" not in loop | batch, loop | batch
     expected = {"rule": "n-plus-one", "calls": ROWS, "file": "libraries.py", "line": cells[cell]["line"]}
 
     assert loop["found"] == [expected]

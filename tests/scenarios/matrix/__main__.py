@@ -10,6 +10,7 @@ import json
 import sqlite3
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +64,16 @@ def sync_libraries(folder: str, servers: dict[str, Database]) -> Iterator[tuple[
 def _on_postgresql(server: Database) -> Iterator[tuple[str, str, Any]]:
     import psycopg
     import psycopg2
+    import sqlalchemy
 
     with psycopg.connect(server.url("postgresql")) as connection:
         libraries.fill(connection.execute)  # type: ignore[arg-type]
     yield "psycopg", "PostgreSQL", Cursors(lambda: psycopg.connect(server.url("postgresql")))
     yield "psycopg2", "PostgreSQL", Cursors(lambda: psycopg2.connect(server.url("postgresql")))
-    yield "SQLAlchemy", "PostgreSQL", Engine(server.url("postgresql+psycopg"))
-    yield "SQLAlchemy ORM", "PostgreSQL", Orm(server.url("postgresql+psycopg"))
+    # SQLAlchemy 1.4 does not know psycopg 3.
+    url = server.url("postgresql+psycopg2" if sqlalchemy.__version__.startswith("1.") else "postgresql+psycopg")
+    yield "SQLAlchemy", "PostgreSQL", Engine(url)
+    yield "SQLAlchemy ORM", "PostgreSQL", Orm(url)
     django_app.add_database("postgresql", "postgresql", server)
     yield "Django ORM", "PostgreSQL", DjangoOrm("postgresql")
 
@@ -109,7 +113,7 @@ def async_libraries(folder: str, servers: dict[str, Database]) -> Iterator[tuple
 
 def verdicts(profiles: list[Profile]) -> list[dict[str, Any]]:
     """Return what there is to say of the one unit of work that made calls."""
-    (profile,) = (each for each in profiles if any(frame.callsite.kind == "db" for frame in each.root.walk()))
+    (profile,) = [each for each in profiles if any(frame.callsite.kind == "db" for frame in each.root.walk())]
     profile.policy = STRICT
     history = History()
     history.add(profile)
@@ -125,15 +129,21 @@ def verdicts(profiles: list[Profile]) -> list[dict[str, Any]]:
 
 
 def cell(ask: Callable[[str], Any], path: str) -> dict[str, Any]:
-    with switched_on() as profiles:
-        answer = ask(path)
-    return {"answer": answer, "found": verdicts(profiles), "kind": profiles[0].kind}
+    try:
+        with switched_on() as profiles:
+            answer = ask(path)
+        return {"answer": answer, "found": verdicts(profiles), "kind": profiles[0].kind}
+    except Exception:
+        return {"error": traceback.format_exc()}
 
 
 async def cell_async(ask: Callable[[str], Any], path: str) -> dict[str, Any]:
-    with switched_on() as profiles:
-        answer = await ask(path)
-    return {"answer": answer, "found": verdicts(profiles), "kind": profiles[0].kind}
+    try:
+        with switched_on() as profiles:
+            answer = await ask(path)
+        return {"answer": answer, "found": verdicts(profiles), "kind": profiles[0].kind}
+    except Exception:
+        return {"error": traceback.format_exc()}
 
 
 def run_sync(library: Any, say: Callable[..., None]) -> None:

@@ -52,8 +52,8 @@ def flask(path: str) -> Any:
     from flask import Flask
 
     app = Flask("matrix")
-    app.add_url_rule("/<name>", "page", page_of)
-    return app.test_client().get(f"/{path}").get_json()
+    app.add_url_rule("/<name>", "page", lambda name: json.dumps(page_of(name)))
+    return json.loads(app.test_client().get(f"/{path}").get_data())
 
 
 def django(path: str) -> Any:
@@ -115,7 +115,8 @@ def rq(path: str) -> Any:
     from rq import Queue
 
     queue = Queue(is_async=False, connection=fakeredis.FakeStrictRedis())
-    return queue.enqueue(page_of, path).return_value()
+    value = queue.enqueue(page_of, path).return_value
+    return value() if callable(value) else value  # a property before RQ 1.12
 
 
 # Asynchronous ones: the same, inside a running loop.
