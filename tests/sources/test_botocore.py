@@ -113,6 +113,8 @@ def test_messages_one_by_one_are_writes_to_a_queue():
         record() as recorded,
     ):
         queue = boto3.client("sqs", endpoint_url=site.url, **OPTIONS)
+        if queue.meta.service_model.metadata["protocol"] != "json":
+            pytest.skip("this botocore talks XML to SQS")
         for number in range(6):
             queue.send_message(QueueUrl=f"{site.url}/1/jobs", MessageBody=f"{number}")
 

@@ -171,7 +171,7 @@ def test_a_program_that_knows_nothing_of_manometer_is_seen(tmp_path: pathlib.Pat
 
     assert done.returncode == 0, done.stderr
     assert found == [
-        ("GET /authors/", "views.py:18"),
+        ("GET /authors/", "views.py:21"),
         ("GET /page/", "author.html:2"),
         ('"manage.py count_posts"', "count_posts.py:26"),
     ]

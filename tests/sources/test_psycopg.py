@@ -155,13 +155,15 @@ class TestPsycopg(PlainDriver):
                     next(now)
             with cursor.copy("COPY customers TO STDOUT") as copy:
                 lines = list(copy)
-            with pytest.raises(ZeroDivisionError), cursor.copy("COPY customers FROM STDIN"):
+            # Until 3.1.9 the server's answer to the failure left the block instead.
+            either = (ZeroDivisionError, psycopg.errors.QueryCanceled)
+            with pytest.raises(either) as left, cursor.copy("COPY customers FROM STDIN"):
                 1 / 0  # noqa: B018 - the application's own error
 
         into, out, broken = queries(profiles[0])
         assert (into.calls, into.more().batch_max, into.total_ns) == (1, 7, 2000)
         assert (len(lines), out.calls) == (27, 1)
-        assert (broken.calls, broken.more().outcomes) == (1, {"ZeroDivisionError": 1})
+        assert (broken.calls, broken.more().outcomes) == (1, {left.type.__name__: 1})
 
     def test_pipeline_gives_the_same_rows_and_counts_them(self, db: Any) -> None:
         with recorded() as profiles, db.pipeline():

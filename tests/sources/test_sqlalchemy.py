@@ -236,6 +236,8 @@ VARIANTS: dict[str, tuple[Any, int]] = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_fetching_gives_the_same_rows_and_counts_them(engine: Engine, variant: str, streamed: bool) -> None:
     fetch, rows = VARIANTS[variant]
+    if variant == "freeze" and sa.__version__.startswith("1."):
+        pytest.skip("1.4 cannot freeze the result of a text")
     statement = sa.text("SELECT id, customer_id FROM orders ORDER BY id")
     if streamed:
         statement = statement.execution_options(stream_results=True)
