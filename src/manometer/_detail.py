@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 if TYPE_CHECKING:
     from ._boundary import Boundary
     from ._course import Course
+    from ._wait import Waits
 
 MISSING_NS: Final = 1 << 62
 
@@ -116,6 +117,7 @@ class FrameDetail:
         "transaction",
         "unkeyed",
         "wait_ns",
+        "waits",
         "write_epoch_first",
         "write_epoch_last",
     )  # fmt: skip
@@ -132,6 +134,7 @@ class FrameDetail:
         self.cpu_ns = 0
         self.wait_ns = 0
         self.holder: Any = None  # the callsite that held what was waited for
+        self.waits: Waits | None = None  # for what is shared: who held it
         self.cancelled = 0
         self.outcomes: dict[str, int] = {}
         self.histogram: list[int] | None = None  # log2 of the duration in ns; slow calls only in pure Python

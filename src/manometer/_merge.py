@@ -6,6 +6,7 @@ from . import _limits
 from ._boundary import boundary_of
 from ._detail import MISSING_NS, FrameDetail, KeyUse
 from ._model import NO_CHILDREN, Frame
+from ._wait import Waits
 
 _SUMS = (
     "bytes_sum", "cancelled", "cpu_ns", "keys_more", "results", "rows_calls", "rows_sum", "single_row_calls",
@@ -67,6 +68,8 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
     target.holder = source.holder or target.holder
     target.first_values = target.first_values or source.first_values
     target.course = target.course or source.course
+    if source.waits is not None:
+        _add_waits(target, source.waits)
     if source.pairs:
         target.pairs = [*(target.pairs or ()), *source.pairs][-_limits.MAX_PAIRS_PER_FRAME :]
     target.exemplars = (target.exemplars + source.exemplars)[: _limits.MAX_EXEMPLARS]
@@ -86,6 +89,12 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
     if source.histogram is not None:
         mine = target.histogram or [0] * len(source.histogram)
         target.histogram = [a + b for a, b in zip(mine, source.histogram, strict=True)]
+
+
+def _add_waits(target: FrameDetail, waits: Waits) -> None:
+    if target.waits is None:
+        target.waits = Waits(waits.resource)
+    target.waits.merge(waits)
 
 
 def _add_key(target: FrameDetail, key: int, use: KeyUse) -> None:

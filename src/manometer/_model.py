@@ -11,6 +11,8 @@ from ._native import core, in_c
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ._wait import Held
+
 
 Kind = Literal[
     "call", "db", "http", "cache", "queue", "template", "wait", "lock", "root", "expected", "other"
@@ -243,6 +245,7 @@ class Profile(_Referable):
         policy: Thresholds for findings about this unit.
         deadline_ns: Monotonic instant until which somebody waits for it; 0 when unknown.
         left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
+        holds: What it took from others and gave back, in the order of giving back.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
         branches: Its open branches, for the kill switch; empty once it is sealed.
         tie: What takes its tree apart once it is gone (see `_untie`).
@@ -278,6 +281,7 @@ class Profile(_Referable):
     policy: Policy = PRODUCTION
     deadline_ns: int = 0
     left_ns: int = 0
+    holds: list[Held] = field(default_factory=list)
     first_byte_ns: int = 0
     sealed: bool = False
     branches: set[Any] = field(default_factory=set)
