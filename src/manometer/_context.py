@@ -196,7 +196,8 @@ drops: Final[dict[str, int]] = {}
 
 HOT: Final = _hot.HOT
 HOT.update(
-    get_=variable.get,
+    get_=variable.get,  # `_level` may put another in its place
+    own_=variable.get,
     set_=variable.set,
     new_=_guard.shield("context.frame", new_frame, lambda _b, _p, site: Frame(site, None)),
     fork_=_guard.shield("context.branch", fork, _no_branch),
@@ -213,7 +214,7 @@ def current() -> Branch | None:
 
     Application threads; 0.2 us.
     """
-    branch = variable.get()
+    branch: Branch | None = HOT["get_"]()  # or False: not profiled
     if not branch:
         if HOT["idle_"] or branch is not None:
             return None
@@ -249,6 +250,7 @@ def make_profile(name: str, kind: ProfileKind) -> Profile:
     profile.started_ns = HOT["clock_"]()
     profile.started_unix_ns = time.time_ns()
     profile.version = version
+    profile.level = HOT["level_"]
     profile.root.calls = 1
     tie(profile)
     HOT["made_"](profile)
@@ -355,6 +357,7 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
 def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
     """End *profile* now: close its branches, merge private subtrees, fix its duration."""
     profile.sealed = True
+    profile.level = max(profile.level, HOT["level_"])
     if error:
         profile.outcome = error
     opened = list(branches)

@@ -64,6 +64,7 @@ static PyObject *limits, *quiet_policies;        /* globals of _context; policie
 static PyObject *no_children;
 static PyObject *str_frames, *str_policy, *str_max_frames, *str_late, *str_flow, *str_plan, *str_probed, *str_into, *str_out;
 static long long mark_at_first_ns;
+static int blind; /* no block is opened: what is inside a unit of work is not recorded now */
 static long long interpreter = -1;
 
 /* ---- small tools ---------------------------------------------------------------------------------------------- */
@@ -886,7 +887,12 @@ static PyObject *block_enter(PyObject *self, PyObject *unused)
     (void)unused;
     if (args[0] == NULL)
         return NULL;
-    inner = args[1] != NULL && args[1] != Py_None && is_branch(args[0]) ? open_task(NULL, args, 2) : ref(Py_False);
+    /* Within another block Python looks whether that is of the same callsite: whoever leaves must meet its own. */
+    if (blind && (!is_branch(args[0]) || !is_branch(((Branch *)args[0])->outer))) {
+        Py_DECREF(args[0]);
+        return ref(self);
+    }
+    inner = !blind && args[1] != NULL && args[1] != Py_None && is_branch(args[0]) ? open_task(NULL, args, 2) : ref(Py_False);
     Py_DECREF(args[0]);
     if (inner == Py_False) {
         PyObject *caller = (PyObject *)PyEval_GetFrame();
@@ -1012,11 +1018,22 @@ static PyObject *replace(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *set_blind(PyObject *self, PyObject *on)
+{
+    int is_on = PyObject_IsTrue(on);
+    (void)self;
+    if (is_on < 0)
+        return NULL;
+    blind = is_on;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"claim", claim, METH_NOARGS, "Raise ImportError in a second interpreter of the process."},
     {"bind_frame", bind_frame, METH_VARARGS, "bind_frame(no_children, mark_ns)"},
     {"bind", bind, METH_VARARGS, "bind(get, set, new_frame, slow, globals of _context, two policies)"},
     {"replace", replace, METH_VARARGS, "replace(clock, genuine, ident, genuine)"},
+    {"blind", set_blind, METH_O, "blind(on): whether blocks record nothing"},
     {"begin", (PyCFunction)(void (*)(void))begin, METH_FASTCALL, "begin(branch, callsite)"},
     {"resume", (PyCFunction)(void (*)(void))resume, METH_FASTCALL, "resume(branch, callsite)"},
     {"end", end, METH_O, "end(opened)"},

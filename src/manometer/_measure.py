@@ -25,7 +25,6 @@ _F = TypeVar("_F")
 _LRU: Final = type(functools.lru_cache(lambda: None))
 _POINT: Final = "measure.block"
 
-
 _DEFAULT: Final = Options(None, None, None, None, "call", None)
 _named: Final[dict[str, Options]] = {}
 """Name, with its options, for `with measure("name")` in a loop: checking them anew would cost 1 us each time."""
@@ -68,7 +67,7 @@ class Measure:
         return cast("_F", decorate(target, self._options))
 
     def _enter(self, caller: Any) -> Branch | None:
-        branch = _context.current()
+        branch = _context.current() or self._again()
         if branch is None:
             return None
         callsite = self._callsite
@@ -93,6 +92,18 @@ class Measure:
             _take_back(inner, branch)
             raise
         return inner
+
+    def _again(self) -> Branch | None:
+        """Return the branch to open below while nothing is recorded: the block is open already, and each exit needs its own."""
+        branch = variable.get() if HOT["blind_"] and self._callsite is not None else None
+        above = branch or None
+        for _ in range(_limits.MAX_RECURSION_WALK):
+            if above is None or not branch:
+                return None
+            if above.base.callsite is self._callsite or above.base.callsite.name == FOLDED:
+                return _context.fork(branch) if branch.owner != HOT["ident_"]() else branch
+            above = above.outer
+        return None
 
     def _open(self, caller: Any) -> None:
         """Enter, or leave the context as it was."""

@@ -251,6 +251,7 @@ class Profile(_Referable):
         tie: What takes its tree apart once it is gone (see `_untie`).
         sealed: Whether it has ended; nothing changes after that.
         self_ns: Estimated own cost of measuring it.
+        level: Highest level of detail it met, see `_level`; above 0 something was not recorded.
         spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
     """
 
@@ -287,6 +288,7 @@ class Profile(_Referable):
     branches: set[Any] = field(default_factory=set)
     tie: Any = None
     self_ns: int = 0
+    level: int = 0
     spans: Any = None
 
     def drop(self, reason: str, count: int = 1) -> None:

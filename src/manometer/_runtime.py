@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _context, _guard, _rolling, _site, _spans
+from . import _context, _guard, _level, _rolling, _site, _spans
 from ._config import Config, service_version
 from ._context import HOT
 from ._pipeline import Pipeline
@@ -83,9 +83,9 @@ def start(
     _apply(config)
     _install_sources(running)
     _rolling.install()
-    _rolling.finish = _finish
+    _rolling.finish, _rolling.end = _finish, _at_exit
     _context.sink = running.pipeline.put
-    HOT["idle_"] = False
+    _level.allow(True)
     _guard.call("calibrate", running.pipeline.governor.calibrate)
     for warning in warnings:
         _say_warning(running, warning)
@@ -178,11 +178,11 @@ def stop() -> None:
     running, _running = _running, None
     if running is None:
         return
-    HOT["idle_"] = True
+    _level.allow(False)
     for undo in reversed(running.undo):
         _guard.call("stop", undo)
     _rolling.uninstall()
-    _rolling.finish = None
+    _rolling.finish = _rolling.end = None
     running.pipeline.stop()
     _context.sink = None
     _apply(Config())
@@ -194,7 +194,7 @@ def disable() -> None:
 
     Patches stay; a call costs what it costs without an active profile. Any thread; never blocks.
     """
-    HOT["idle_"] = True
+    _level.allow(False)
     for profile in list(_context.live.values()):
         profile.sealed = True
         _context.live.pop(id(profile), None)
@@ -214,7 +214,7 @@ def enable() -> None:
         msg = "manometer is not on; call start() first, or set MANOMETER=1"
         raise RuntimeError(msg)
     _rolling.install()
-    HOT["idle_"] = False
+    _level.allow(True)
 
 
 def flush(timeout_s: float = 2.0) -> bool:

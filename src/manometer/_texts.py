@@ -101,9 +101,9 @@ _ASYNC: Final = """
             try: o_.discard(b_)
             finally:
                 try:
-                    if get_() is b_: set_(s_)
+                    if own_() is b_: set_(s_)
                 except BaseException:
-                    if get_() is b_: set_(s_)
+                    if own_() is b_: set_(s_)
                     raise
             try: m_ = clock_()
             except RecursionError: m_ = t_
@@ -223,9 +223,9 @@ def make_(fn_, site_):
                         try: o_.discard(b_)
                         finally:
                             try:
-                                if get_() is b_: set_(s_)
+                                if own_() is b_: set_(s_)
                             except BaseException:
-                                if get_() is b_: set_(s_)
+                                if own_() is b_: set_(s_)
                                 raise
                         try: m_ = clock_()
                         except RecursionError: m_ = t_

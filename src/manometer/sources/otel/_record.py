@@ -84,7 +84,8 @@ class Listener:
             Another parent that it shall have, or None.
         """
         scope = span.instrumentation_scope
-        if (scope is not None and scope.name == _OWN_SCOPE) or variable.get() is False:
+        previous = variable.get()
+        if previous is False or (previous and HOT["blind_"]) or getattr(scope, "name", "") == _OWN_SCOPE:
             return None
         context, parent = span.get_span_context(), span.parent
         over = self._open.get(parent.span_id) if parent is not None and not parent.is_remote else None
@@ -93,7 +94,6 @@ class Listener:
         now_ns: int = HOT["clock_"]()
         lag_ns = time.time_ns() - span.start_time
         retroactive = abs(lag_ns) > _RETROACTIVE_NS
-        previous = variable.get()
         on, unit = self._place(over, span, kind)
         if on is None:
             return None
