@@ -99,6 +99,7 @@ class _Installed:
 
     def _install(self, name: str, entry: Entry) -> None:
         try:
+            import_module("._oldest", __name__).require_release(_package_of(entry.trigger))
             source = getattr(import_module(f".{entry.module}", __name__), entry.attribute)()
             self.undos.append(source.install())
         except Exception as error:
