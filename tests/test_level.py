@@ -272,3 +272,47 @@ def test_levels_that_change_in_the_middle_of_anything_leave_every_unit_balanced(
         for frame in record.root.walk():
             assert frame.active & ~2 == 0
             assert frame.total_ns >= 0
+
+
+@measure(key="n")
+def keyed(n: int) -> int:
+    return n
+
+
+@measure(size="rows")
+def sized(rows: list[int]) -> int:
+    return len(rows)
+
+
+def test_without_fingerprints_keys_are_left_out_and_sizes_stay(done: list[Profile]) -> None:
+    _level.set_level(_level.PLAIN)
+    with profile("unit") as record:
+        for _ in range(20):
+            keyed(3)
+            sized([1, 2])
+
+    assert record is not None
+    frames = {frame.callsite.function: frame for frame in record.root.own_children()}
+    assert frames["keyed"].calls == 20
+    assert frames["keyed"].detail is None
+    assert frames["sized"].detail.keys == {}
+    assert len(frames["sized"].detail.pairs) == 20
+
+
+def test_without_fingerprints_a_query_has_neither_key_nor_values(done: list[Profile]) -> None:
+    undo = SQLiteSource().install()
+    try:
+        connection = sqlite3.connect(":memory:")
+        _level.set_level(_level.PLAIN)
+        with profile("unit") as record:
+            for n in range(12):
+                connection.execute("SELECT name FROM sqlite_master WHERE name = ?", (str(n % 2),)).fetchall()
+        connection.close()
+    finally:
+        undo()
+
+    assert record is not None
+    (query,) = record.root.own_children()
+    assert query.calls == query.detail.unkeyed == 12
+    assert query.detail.keys == {}
+    assert all(not read.values for read in record.returned.values())

@@ -120,7 +120,7 @@ def new_frame(branch: Branch, parent: Frame, callsite: Callsite) -> Frame:
     profile.frames += _limits.IO_FRAME_WEIGHT if callsite.kind in IO_KINDS else 1
     frame = Frame(callsite, parent)
     plan = callsite.plan
-    if plan is not None and (plan.wanted or plan.probed or profile.policy.strict):
+    if plan is not None and plan.looks_at_all(profile.policy.strict):
         plan.probed = False
         frame.active = ACTIVE_WATCHED
     _adopt(parent, callsite, frame)

@@ -12,6 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
+from ._hot import HOT
 from ._limits import MAX_VALUES_PER_READ
 
 _KEY: Final = secrets.token_hex(16)
@@ -67,10 +68,16 @@ def key_of(values: object) -> int | None:
     of the standard library only), and tuples, lists and dicts of them: at most 64 values, three containers deep.
     Values of different types differ (1, True, 1.0 and "1"), except a UUID and its canonical text; lists and tuples
     are alike; dicts compare without order. Of a string longer than 1,024 the length, both ends of 512 and eight
-    samples of 64 count: longer ones that agree in those are taken for equal.
+    samples of 64 count: longer ones that agree in those are taken for equal. Unknown too is everything while the level
+    of detail (`_level`) leaves fingerprints out; so it is for the functions below.
 
     Any thread. Never raises, never calls code of the user's, keeps no reference. Cost: about 0.7 us and 0.3 us a value.
     """
+    return None if HOT["level_"] else keyed(values)
+
+
+def keyed(values: object) -> int | None:
+    """The same as ``key_of``, whatever the level of detail."""
     try:
         text = _text(values, MAX_DEPTH, [MAX_ITEMS])
     except RuntimeError:  # a dict that another thread changes
@@ -88,6 +95,8 @@ def values_of(parameters: object, limit: int = MAX_KEYS_OF_ARGUMENTS) -> tuple[i
     Any thread. Never raises, never calls code of the user's. Cost: about 0.7 us a value.
     """
     found: list[int] = []
+    if HOT["level_"]:
+        return ()
     try:
         _collect(parameters, found, MAX_DEPTH, [max(MAX_ITEMS, limit)], limit)
     except RuntimeError:
@@ -108,7 +117,7 @@ def row_values(rows: object, limit: int = MAX_VALUES_PER_READ) -> list[int]:
 
     Any thread. Never raises, never calls code of the user's. Cost: about 0.6 us a value.
     """
-    if id(type(rows)) not in (_LIST, _TUPLE) or limit <= 0:
+    if id(type(rows)) not in (_LIST, _TUPLE) or limit <= 0 or HOT["level_"]:
         return []
     try:
         return _row_values(rows, limit)  # type: ignore[arg-type]
@@ -127,7 +136,7 @@ def result_key(rows: object) -> int | None:
 
     Any thread. Never raises, never calls code of the user's. Cost: about 0.5 us a value, so at most 0.5 ms.
     """
-    if id(type(rows)) not in (_LIST, _TUPLE):
+    if id(type(rows)) not in (_LIST, _TUPLE) or HOT["level_"]:
         return None
     known: list[Any] | tuple[Any, ...] = rows  # type: ignore[assignment]
     parts = [f"r{len(known)}"]

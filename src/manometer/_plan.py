@@ -82,12 +82,20 @@ class Plan:
         self._size = size if callable(size) else None
         self.size_at = _position(size, self.parameters, "size") if isinstance(size, str) else -1
 
+    def looks_at_all(self, strict: bool) -> bool:
+        """Tell whether a new frame's calls are looked at from the first one on; 0.2 us."""
+        if HOT["level_"] and not self.size_name:
+            return False
+        return self.wanted or self.probed or strict
+
     def key(self, arguments: tuple[Any, ...]) -> int | None:
         """Return the keyed hash of a call's arguments; None when they cannot be read.
 
         Application threads; 1-2 us. Only exact built-in types are looked at; nothing of the
         user's runs, unless `key=` gave a function, which is guarded.
         """
+        if HOT["level_"]:
+            return None
         if self._key is not None:
             return key_of(_guard.call("measure.key", self._forward, self._key, arguments))
         if self.positions is not None:
@@ -273,7 +281,12 @@ def slow(frame: Frame, started_ns: int, duration_ns: int) -> None:
         frame.mark_ns = frame.total_ns
     else:
         watched = frame.active & (ACTIVE_WATCHED | ACTIVE_OPEN)
-        if not watched and callsite.plan is not None and frame.total_ns >= frame.calls * _WATCH_MEAN_NS:
+        if (
+            not watched
+            and callsite.plan is not None
+            and not HOT["level_"]
+            and frame.total_ns >= frame.calls * _WATCH_MEAN_NS
+        ):
             frame.active |= ACTIVE_WATCHED
         frame.mark_ns = frame.total_ns + limit_ns
     if duration_ns > limit_ns:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import _guard
-from .._fingerprint import key_of, row_values, values_of
+from .._fingerprint import keyed, row_values, values_of
 from .._limits import MAX_REQUEST_SHAPES
 from ._outgoing import add_part, begin_outgoing, quick_key
 from ._route import method_of, templated
@@ -52,7 +52,7 @@ _shapes: Final[dict[str, str]] = {}
 
 def _salted(*parts: object) -> int:
     """Return a keyed hash of values of known types."""
-    return key_of(parts) or 0
+    return keyed(parts) or 0
 
 
 _STATUSES: Final = frozenset(_salted("status", status) for status in range(100, 600))
