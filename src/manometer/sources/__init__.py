@@ -62,6 +62,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "starlette": Entry("starlette.applications", "starlette", "StarletteSource"),
     "tenacity": Entry("tenacity", "tenacity", "TenacitySource"),
     "urllib3": Entry("urllib3.connectionpool", "urllib3", "Urllib3Source"),
+    "uvicorn": Entry("uvicorn.server", "uvicorn", "UvicornSource"),
     "wsgi": Entry("manometer.sources.wsgi", "wsgi", "WSGISource"),
 }
 """By the name that `Config.disable`, the heartbeat and `manometer doctor` use."""
