@@ -74,7 +74,6 @@ _ready: Final[set[str]] = set()
 _installed: Final[list[_Installed]] = []
 
 
-    "uvicorn": Entry("uvicorn.server", "uvicorn", "UvicornSource"),
 @final
 class _Installed:
     """What one `install_all` did, and what it still waits for."""
