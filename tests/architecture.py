@@ -19,7 +19,7 @@ LAYERS = (
         "_hot", "_context", "_mute", "_queues", "_merge", "_rolling", "_calls", "_sizes", "_trends", "_containers", "_size_history", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
         "_live", "_ledger", "_expect", "_untie", "_site", "_spans", "_forks", "_stacks", "_waiting", "_watching", "_level",
     },
-    {"_measure", "_options", "_template", "_texts", "_compiled", "_plan", "_block", "_pipeline", "_governor"},
+    {"_measure", "_options", "_template", "_texts", "_compiled", "_plan", "_block", "_locks", "_pipeline", "_governor", "_cost", "_sampled"},
     {"sources", "probes", "detectors", "exporters"},
     {"_analyze", "_otel", "_runtime", "testing", "reports", "cli", "__main__"},
     {"__init__"},

@@ -19,6 +19,7 @@ def _bind(core: Any) -> None:
         tuple_=tuple,
         begin_=core.begin,
         end_=core.end,
+        skip_=core.skip,
         resume_=core.resume,
         pause_=core.pause,
         open_=core.open,

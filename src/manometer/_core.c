@@ -33,12 +33,15 @@
 #define MAX_RECURSION_WALK 64
 
 typedef struct Frame {
+/* As `_sampled.is_timed`: of the calls of a frame the first ones, then one in sixteen, in no period that a loop could have. */
+#define ALWAYS_TIMED 16
+#define IS_TIMED(number) ((number) < ALWAYS_TIMED || (((number) * 40503) & 0xFFFF) < 0x1000)
     PyObject_HEAD
     PyObject *callsite, *children, *detail;
     /* The parent is not owned: parents own their children, and a tree without cycles is freed when its profile is, with no
      * work for the garbage collector. A frame that goes away first takes leave of those listed as its children. */
     struct Frame *parent, *first_child, *next_child, *previous_child;
-    long long active, calls, errors, total_ns, mark_ns, union_ns, since_ns;
+    long long active, calls, errors, total_ns, mark_ns, union_ns, since_ns, untimed;
     /* Of the plain call that is open, the outermost one where they nest; not visible to Python. */
     PyObject *branch; /* whose current frame this is; borrowed: the wrapper holds it while the call is open */
     PyObject *before; /* which frame was current before */
@@ -338,6 +341,7 @@ static PyGetSetDef frame_getset[] = {
 
 static PyType_Slot frame_slots[] = {
     {Py_tp_doc, "All calls through one callsite under one parent frame; its methods are those of `_model.Frame`."},
+    {"untimed", T_LONGLONG, offsetof(Frame, untimed), 0, NULL},
     {Py_tp_new, frame_new},
     {Py_tp_traverse, frame_traverse},
     {Py_tp_clear, frame_clear},
@@ -641,6 +645,36 @@ static PyObject *resume(PyObject *self, PyObject *const *args, Py_ssize_t count)
 static int look_closer(Frame *frame, long long started_ns, long long duration_ns)
 {
     PyObject *done = NULL, *started = PyLong_FromLongLong(started_ns), *duration = PyLong_FromLongLong(duration_ns);
+/* Of a function that is called very often: count its next call without a clock, where nothing lies below its frame.
+ * Gives the frame; None where the call has to be measured, or is none of this thread's. */
+static PyObject *skip(PyObject *self, PyObject *site)
+{
+    PyObject *found, *children, *branch = PyObject_CallNoArgs(get_variable);
+    Frame *frame, *parent;
+    (void)self;
+    if (branch == NULL)
+        return NULL;
+    parent = is_branch(branch) ? (Frame *)((Branch *)branch)->frame : NULL;
+    if (!is_frame((PyObject *)parent) || is_mine((Branch *)branch) <= 0)
+        goto none;
+    children = parent->children;
+    if (children == NULL || Py_TYPE(children) != &PyDict_Type)
+        goto none;
+    found = PyDict_GetItemWithError(children, site);
+    frame = (Frame *)found;
+    if (!is_frame(found) || frame->active != 0 || frame->children != no_children || IS_TIMED(frame->calls))
+        goto none;
+    frame->calls++;
+    frame->untimed++;
+    Py_INCREF(found);
+    Py_DECREF(branch);
+    return found;
+none:
+    PyErr_Clear(); /* whatever it was, the call that is measured meets it too */
+    Py_DECREF(branch);
+    return ref(Py_None);
+}
+
     if (started != NULL && duration != NULL)
         done = PyObject_CallFunctionObjArgs(slow, (PyObject *)frame, started, duration, NULL);
     Py_XDECREF(started);
@@ -1050,6 +1084,7 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__core(void)
 {
+    {"skip", skip, METH_O, "skip(callsite)"},
     PyObject *made = PyModule_Create(&module);
     PyObject *frame = PyType_FromSpec(&frame_spec), *branch = PyType_FromSpec(&branch_spec);
     PyObject *block = PyType_FromSpec(&block_spec);

@@ -84,6 +84,8 @@ CONTAINERS_S: Final = 60.0
 """Time between two looks at the containers of the application."""
 MAX_GROWTHS: Final = 256
 """Callsites whose growth is followed; 12 kB each, 34 kB at most."""
+MAX_SAMPLED: Final = 256
+"""Functions called so often that not each of their calls is timed."""
 MAX_PAIRS_PER_FRAME: Final = 64
 """Latest calls of one frame whose size and cost are handed on."""
 MAX_ROLLING_THREADS: Final = 1_024

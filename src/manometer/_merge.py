@@ -46,6 +46,7 @@ def add(target: Frame, source: Frame) -> None:
     """Add what *source* counted to *target*; children are not touched."""
     target.calls += source.calls
     target.errors += source.errors
+    target.untimed += source.untimed
     target.total_ns += source.total_ns
     target.union_ns += source.union_ns or source.total_ns
     if source.detail is not None:
@@ -144,6 +145,7 @@ def snapshot(live: Frame) -> tuple[Frame, int]:
             copies[id(child)] = twin
             twin.calls, child.calls = child.calls, 0
             twin.errors, child.errors = child.errors, 0
+            twin.untimed, child.untimed = child.untimed, 0
             twin.total_ns, child.total_ns = child.total_ns, 0
             twin.union_ns, child.union_ns = child.union_ns, 0
             twin.detail, child.detail = child.detail, None

@@ -84,6 +84,7 @@ class Frame:
 
     __slots__ = (
         "active", "calls", "callsite", "children", "detail", "errors", "mark_ns", "parent", "since_ns", "total_ns", "union_ns",
+        "untimed",
     )  # fmt: skip
 
     def __init__(self, callsite: Callsite, parent: Frame | None) -> None:
@@ -97,6 +98,7 @@ class Frame:
         self.mark_ns = MARK_NS  # total from which the next call is looked at more closely
         self.union_ns = 0  # wall time covered, kept for frames whose calls may overlap
         self.since_ns = 0
+        self.untimed = 0  # calls that were counted only; `_sampled.scale` adds their time
         self.detail: FrameDetail | None = None
 
     def more(self) -> FrameDetail:

@@ -12,7 +12,7 @@ from ._context import HOT
 from ._detail import Exemplar
 from ._fingerprint import key_of
 from ._guard import name_of
-from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Frame
+from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, NO_CHILDREN, OPEN_CALL, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,13 +49,14 @@ class Plan:
         sync: A call runs on one thread from its start to its end, so that CPU time can be taken.
         wanted: Every call is looked at.
         probed: The calls of the next frame are looked at: the history asks, and so does whoever takes it.
+        rewritable: Where its code may give way to a lighter one: a weak reference to the wrapper, and its shape.
         timed: Calls are long enough to take their CPU time, which costs 1 us; the history says so.
         size_name: What the size is called for a reader; empty when there is none.
     """
 
     __slots__ = (
-        "_forward", "_has_key", "_key", "_size", "method", "parameters", "positions", "probed", "size_at", "size_name", "sync",
-        "timed", "wanted",
+        "_forward", "_has_key", "_key", "_size", "method", "parameters", "positions", "probed", "rewritable", "size_at",
+        "size_name", "sync", "timed", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class Plan:
         kind: str = "sync",
     ) -> None:
         self.probed = self.timed = False
+        self.rewritable: tuple[Any, Any] | None = None
         self.sync = kind == "sync"
         self._has_key = key is not None
         self.size_name = size if isinstance(size, str) else "size(...)" if size is not None else ""
@@ -183,6 +185,8 @@ def leave(
             slow(frame, started_ns, duration_ns)
     if active & ACTIVE_WATCHED:
         count(branch, frame, key, started_ns, duration_ns, result)
+        if HOT["level_"] and not frame.callsite.plan.size_name:
+            frame.active &= ~ACTIVE_WATCHED
 
 
 def count(branch: Branch, frame: Frame, key: Seen, started_ns: int, duration_ns: int, result: object) -> None:
@@ -328,4 +332,5 @@ HOT.update(
     late_=_guard.shield("measure.late", late, _nothing),
     items_=_guard.shield("measure.items", items, _nothing),
     nothing_=NOTHING,
+    leaf_=NO_CHILDREN,
 )
