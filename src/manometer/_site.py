@@ -32,6 +32,8 @@ _LIBRARY_PARTS: Final = (os.sep + "site-packages" + os.sep, os.sep + "dist-packa
 _is_application: Final[dict[str, bool | Reader]] = {}
 _readers: Final[dict[str, Reader]] = {}
 _generated: Final[list[Reader]] = []
+_apart: Final[set[Reader]] = set()
+"""Readers whose places are told beside others of the same file."""
 _MAX_FILES: Final = 20_000
 _callsites: Final[dict[tuple[Any, ...], Callsite]] = {}
 
@@ -85,7 +87,7 @@ def _read_generated(frame: FrameType) -> Place | None:
     return None
 
 
-def read(reader: Reader, file: str = "") -> Callable[[], None]:
+def read(reader: Reader, file: str = "", *, apart: bool = False) -> Callable[[], None]:
     """Let *reader* say which place of the application a frame stands for: a line of a template, say.
 
     Nothing is kept up to date for it: a reader is asked only while somebody walks over the stack.
@@ -95,10 +97,13 @@ def read(reader: Reader, file: str = "") -> Callable[[], None]:
             its locals. Returns the place, `NOWHERE` for none, or None: it is a frame like others.
         file: Source file whose frames it reads; empty for code that was generated from a file which
             is not Python.
+        apart: Its places do not lie within each other, as the nodes of a template do: each is told.
 
     Returns:
         What takes it back.
     """
+    if apart:
+        _apart.add(reader)
     if file:
         _readers[file] = reader
     else:
@@ -230,7 +235,7 @@ def above(frame: FrameType, greenlet: Any, limit: int = 3) -> tuple[Place, ...]:
         if mine:
             place = place_of(caller)
             # The nodes of a template lie within each other: the innermost line says it.
-            if place is not NOWHERE and (mine is True or place[0] != last):
+            if place is not NOWHERE and (mine is True or mine in _apart or place[0] != last):
                 found.append(place)
                 last = place[0]
         caller = caller.f_back
