@@ -13,6 +13,7 @@ from .protocols import Detector, Exporter, Probe, Source
 
 if TYPE_CHECKING:
     from ._analyze import analyze
+    from ._locks import watch_lock
     from ._runtime import disable, enable, flush, questions, start, stop
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "questions",
     "start",
     "stop",
+    "watch_lock",
 ]
 
 _LAZY = frozenset({"disable", "enable", "flush", "questions", "start", "stop"})
@@ -52,6 +54,10 @@ def __getattr__(name: str) -> Any:
         from ._analyze import analyze
 
         return analyze
+    if name == "watch_lock":
+        from ._locks import watch_lock
+
+        return watch_lock
     if name == "__version__":
         from ._version import version
 

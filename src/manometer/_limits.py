@@ -64,6 +64,10 @@ MAX_OBSERVATIONS_PER_SIZE: Final = 64
 """Latest costs kept for each of them: 8 bytes each."""
 MAX_MEASURED_BY_NAME: Final = 1_000
 """Functions that `Config.measure` may name in all."""
+MAX_RESOURCES: Final = 512
+"""Places that held something, as findings name them."""
+MAX_WATCHED_LOCKS: Final = 256
+"""Locks that are asked, at each call that leaves the process, whether the caller holds them."""
 MAX_HOLDERS: Final = 16
 """Places that took one resource, and pairs of such a place with what its holder was doing, that are told apart."""
 MAX_HOLDS_ADDED: Final = 10_000
@@ -72,8 +76,6 @@ MAX_HELD_AT_ONCE: Final = 256
 """Holders of one resource that are known at the same time."""
 MAX_HOLDS_PER_PROFILE: Final = 64
 """Holds that one unit of work remembers."""
-MAX_RESOURCES: Final = 512
-"""Pools, locks and executors that are told apart."""
 MAX_TRENDS: Final = 2_000
 """Callsites that cross a boundary whose trend is followed; 0.4 kB each."""
 MAX_CONTAINERS: Final = 64

@@ -11,7 +11,7 @@ from ._native import core, in_c
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ._wait import Held
+    from ._wait import Held, Hold
 
 
 Kind = Literal[
@@ -248,6 +248,7 @@ class Profile(_Referable):
         deadline_ns: Monotonic instant until which somebody waits for it; 0 when unknown.
         left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
         holds: What it took from others and gave back, in the order of giving back.
+        taken: What it holds now.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
         branches: Its open branches, for the kill switch; empty once it is sealed.
         tie: What takes its tree apart once it is gone (see `_untie`).
@@ -285,6 +286,7 @@ class Profile(_Referable):
     deadline_ns: int = 0
     left_ns: int = 0
     holds: list[Held] = field(default_factory=list)
+    taken: dict[int, Hold] = field(default_factory=dict)
     first_byte_ns: int = 0
     sealed: bool = False
     branches: set[Any] = field(default_factory=set)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _context, _guard, _level, _rolling, _site, _spans
+from . import _context, _guard, _level, _rolling, _site, _spans, _watching
 from ._config import Config, service_version
 from ._context import HOT
 from ._pipeline import Pipeline
@@ -181,6 +181,7 @@ def stop() -> None:
     _level.allow(False)
     for undo in reversed(running.undo):
         _guard.call("stop", undo)
+    _watching.stop()
     _rolling.uninstall()
     _rolling.finish = _rolling.end = None
     running.pipeline.stop()

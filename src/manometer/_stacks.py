@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from threading import get_ident
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Owner = tuple[int, "ref[Any] | None"]
 """A thread, and the task in it, if it was one that asked."""
+
+_MAY_READ: Final = sys.version_info[:2] != (3, 11)
+_COLLECTS: Final = sys.version_info < (3, 11)
 
 _AWAITS: Final[dict[type, tuple[str, str]]] = {
     CoroutineType: ("cr_frame", "cr_await"),
@@ -39,23 +43,46 @@ def _task() -> ref[Any] | None:
     return None if task is None else ref(task)
 
 
+def may_read_others() -> bool:
+    """Tell whether the stacks of other threads may be read here.
+
+    CPython 3.11 may deadlock (python/cpython#106883), and a build without the interpreter's lock may
+    read what is freed meanwhile (#152355).
+    """
+    return _MAY_READ and getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
 def frame_of(thread: int) -> FrameType | None:
-    """Return what a thread runs now; the only walk over foreign stacks. Any thread; 1 us and 0.1 us a thread."""
-    return sys._current_frames().get(thread)
+    """Return what a thread runs now, None where that is not safe; the only walk over foreign stacks.
+
+    Any thread; 1 us and 0.1 us a thread.
+    """
+    if not may_read_others():
+        return None
+    if not _COLLECTS:
+        return sys._current_frames().get(thread)
+    # The collector, run by an allocation in it, would wait for a lock that is held.
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread)
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def doing(owner: Owner) -> Place | None:
     """Return the innermost line of the application in which *owner* is now; None when it cannot be seen.
 
-    Any thread, called by one that is about to wait; 5-20 us, at most `MAX_STACK_WALK` frames. Of a
-    task only on its own thread, where it is suspended meanwhile.
+    Any thread but the owner's own; 5-20 us, at most `MAX_STACK_WALK` frames. A task may be suspended:
+    then it is the line that awaits.
     """
     thread, task = owner
     if task is not None:
-        return _suspended(task()) if thread == get_ident() else None
-    if thread == get_ident():
-        return None
-    return _innermost(frame_of(thread))
+        found = _suspended(task())
+        if found is not None or thread == get_ident():
+            return found
+    return None if thread == get_ident() else _innermost(frame_of(thread))
 
 
 def _innermost(frame: FrameType | None) -> Place | None:
@@ -76,6 +103,8 @@ def _suspended(task: Any) -> Place | None:
         names = _AWAITS.get(type(awaited))
         if names is None:
             break
+        if getattr(awaited, names[0].replace("frame", "running")):
+            return None  # it runs: its thread shows where
         frame = getattr(awaited, names[0])
         if frame is not None and is_application(frame.f_code.co_filename):
             found = place_of(frame)

@@ -24,23 +24,33 @@ class Holder:
         held_ns: For how long in all, in nanoseconds.
         used_ns: Of that, the time in which it was used, where that is known.
         longest_ns: The longest of them.
+        doing: What was seen of them meanwhile: a line of the application, and how often.
     """
 
-    __slots__ = ("held_ns", "holds", "longest_ns", "used_ns")
+    __slots__ = ("doing", "held_ns", "holds", "longest_ns", "used_ns")
 
     def __init__(self) -> None:
         self.holds = self.held_ns = self.used_ns = self.longest_ns = 0
+        self.doing: dict[Place, int] = {}
 
-    def add(self, held_ns: int, used_ns: int) -> None:
+    def add(self, held_ns: int, hold: Hold) -> None:
         """Add one hold; the older half is forgotten now and then."""
+        for place, count in hold.doing.items():
+            see(self.doing, place, count)
         if self.holds >= _limits.MAX_HOLDS_ADDED:
             self.holds //= 2
             self.held_ns //= 2
             self.used_ns //= 2
         self.holds += 1
         self.held_ns += held_ns
-        self.used_ns += used_ns
+        self.used_ns += hold.used_ns
         self.longest_ns = max(self.longest_ns, held_ns)
+
+
+def see(seen: dict[Place, int], place: Place, count: int = 1) -> None:
+    """Count that somebody was seen at *place*; beyond the bound it is left out."""
+    if place in seen or len(seen) < _limits.MAX_HOLDERS:
+        seen[place] = seen.get(place, 0) + count
 
 
 @final
@@ -53,9 +63,11 @@ class Hold:
         used_ns: Time in which it was used so far.
         owner: Thread and task that took it (see `_stacks`).
         profile: The unit of work it was taken in; None outside.
+        doing: Where it was seen while somebody waited, and how often.
+        crossed: Calls to others made meanwhile: their callsite, how many, for how long.
     """
 
-    __slots__ = ("owner", "place", "profile", "since_ns", "used_ns")
+    __slots__ = ("crossed", "doing", "owner", "place", "profile", "since_ns", "used_ns")
 
     def __init__(self, place: Place, since_ns: int, owner: Any, profile: Any) -> None:
         self.place = place
@@ -63,13 +75,23 @@ class Hold:
         self.owner = owner
         self.profile = profile
         self.used_ns = 0
+        self.doing: dict[Place, int] = {}
+        self.crossed: dict[Any, tuple[int, int]] = {}
+
+    def cross(self, callsite: Any, spent_ns: int) -> None:
+        """Add a call to somebody else that was made while this was held."""
+        known = self.crossed.get(callsite)
+        if known is None and len(self.crossed) >= _limits.MAX_HOLDERS:
+            return
+        count, before_ns = known or (0, 0)
+        self.crossed[callsite] = (count + 1, before_ns + spent_ns)
 
 
 @final
 class Held:
     """A hold that has ended, as its unit of work remembers it."""
 
-    __slots__ = ("place", "resource", "since_ns", "until_ns", "used_ns")
+    __slots__ = ("crossed", "place", "resource", "since_ns", "until_ns", "used_ns")
 
     def __init__(self, resource: Resource, hold: Hold, until_ns: int) -> None:
         self.resource = resource
@@ -77,6 +99,7 @@ class Held:
         self.since_ns = hold.since_ns
         self.until_ns = until_ns
         self.used_ns = hold.used_ns
+        self.crossed = hold.crossed
 
 
 @final
@@ -95,9 +118,13 @@ class Resource:
         open: Who holds it now, by an identity of what was taken.
         holders: Who held it, by the place.
         waits: How often somebody had to wait for it.
+        waited_ns: For how long in all.
+        waiting: How many wait now.
     """
 
-    __slots__ = ("holders", "library", "limit", "name", "open", "sort", "system", "target", "waits")
+    __slots__ = (
+        "holders", "library", "limit", "name", "open", "sort", "system", "target", "waited_ns", "waiting", "waits",
+    )  # fmt: skip
 
     def __init__(
         self, sort: Sort, name: str, *, limit: int = 0, system: str = "", target: str = "", library: str = ""
@@ -110,7 +137,8 @@ class Resource:
         self.limit = limit
         self.open: dict[int, Hold] = {}
         self.holders: dict[Place, Holder] = {}
-        self.waits = 0
+        self.waits = self.waited_ns = 0
+        self.waiting: set[int] = set()
 
     def holder(self, place: Place) -> Holder | None:
         """Return what is known of those who took it at *place*, made on first use; None beyond the bound."""

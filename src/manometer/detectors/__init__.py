@@ -18,6 +18,10 @@ from .repetition.n_plus_one import n_plus_one
 from .repetition.repeated_call import repeated_call
 from .repetition.wasted_eager_load import wasted_eager_load
 from .repetition.write_loop import write_loop
+from .sharing.executor_wait import executor_wait
+from .sharing.held_across_io import held_across_io
+from .sharing.lock_wait import lock_wait
+from .sharing.pool_wait import pool_wait
 from .size.growing_container import growing_container
 from .size.slowing_call import slowing_call
 from .size.superlinear import superlinear
@@ -45,6 +49,10 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("serial-independents", serial_independents),
     ("chatty", chatty),
     ("unbounded-queue", unbounded_queue),
+    ("pool-wait", pool_wait),
+    ("lock-wait", lock_wait),
+    ("executor-wait", executor_wait),
+    ("held-across-io", held_across_io),
     ("superlinear", superlinear),
     ("slowing-call", slowing_call),
     ("unbounded-result", unbounded_result),

@@ -14,6 +14,7 @@ from .._calls import add_rows, begin, count_result, end
 from .._context import HOT
 from .._fingerprint import key_of
 from .._limits import MAX_KEYS_PER_FRAME, MAX_STACK_WALK
+from .._waiting import crossed
 from ._query import branch
 
 if TYPE_CHECKING:
@@ -202,8 +203,8 @@ class Outgoing:
         self.finish(type(error).__name__, awaited=awaited)
 
     def _finish(self, error: str, result: int | None, awaited: bool, ended_ns: int) -> None:
-        call = self.call
-        if call.branch.profile.sealed:
+        call, profile = self.call, self.call.branch.profile
+        if profile.sealed:
             end(call)  # counted as late
             return
         detail = call.frame.more()
@@ -226,6 +227,7 @@ class Outgoing:
         )
         if call.use is not None:
             count_result(detail, call.use, result)
+        crossed(profile, call.callsite, call.started_ns, ended_ns)
 
     def _note_timeout(self, boundary: Boundary) -> None:
         limit_ns, profile = self.timeout_ns, self.call.branch.profile
