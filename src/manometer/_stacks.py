@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Owner = tuple[int, "ref[Any] | None"]
 """A thread, and the task in it, if it was one that asked."""
 
-_MAY_READ: Final = sys.version_info[:2] != (3, 11)
-_COLLECTS: Final = sys.version_info < (3, 11)
+_COLLECTS: Final = sys.version_info < (3, 12)
+"""Whether an allocation may run the collector at once."""
 
 _AWAITS: Final[dict[type, tuple[str, str]]] = {
     CoroutineType: ("cr_frame", "cr_await"),
@@ -46,10 +46,9 @@ def _task() -> ref[Any] | None:
 def may_read_others() -> bool:
     """Tell whether the stacks of other threads may be read here.
 
-    CPython 3.11 may deadlock (python/cpython#106883), and a build without the interpreter's lock may
-    read what is freed meanwhile (#152355).
+    A build without the interpreter's lock may read what is freed meanwhile (python/cpython#152355).
     """
-    return _MAY_READ and getattr(sys, "_is_gil_enabled", lambda: True)()
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
 
 
 def frame_of(thread: int) -> FrameType | None:
@@ -61,7 +60,8 @@ def frame_of(thread: int) -> FrameType | None:
         return None
     if not _COLLECTS:
         return sys._current_frames().get(thread)
-    # The collector, run by an allocation in it, would wait for a lock that is held.
+    # The collector, run by an allocation in it, would wait for a lock that is held (python/cpython#106883);
+    # CPython 3.11.9 does the same by itself.
     was_on = gc.isenabled()
     gc.disable()
     try:
