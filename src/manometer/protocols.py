@@ -27,6 +27,9 @@ class HistoryView(Protocol):
             residual is the share of the variance that the line leaves over, 0 for a perfect one.
         """
 
+    def latency(self, route: str, callsite: Callsite | None = None) -> tuple[int, ...]:
+        """See `_history.History.latency`."""
+
     def rows_seen(self, route: str, callsite: object) -> int:
         """Return over how many distinct numbers of rows, from one on, that fit was made."""
 

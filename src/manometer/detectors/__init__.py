@@ -16,6 +16,7 @@ from .repetition.chunk_too_small import chunk_too_small
 from .repetition.duplicate_read import duplicate_read
 from .repetition.n_plus_one import n_plus_one
 from .repetition.repeated_call import repeated_call
+from .repetition.repeated_setup import repeated_setup
 from .repetition.wasted_eager_load import wasted_eager_load
 from .repetition.write_loop import write_loop
 from .sharing.executor_wait import executor_wait
@@ -46,6 +47,7 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("write-loop", write_loop),
     ("duplicate-read", duplicate_read),
     ("repeated-call", repeated_call),
+    ("repeated-setup", repeated_setup),
     ("serial-independents", serial_independents),
     ("chatty", chatty),
     ("unbounded-queue", unbounded_queue),

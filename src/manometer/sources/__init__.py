@@ -69,6 +69,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "redis-asyncio-pool": Entry("redis.asyncio.connection", "pools_redis", "RedisAsyncioPoolSource"),
     "sqlalchemy-pool": Entry("sqlalchemy", "pools_sqlalchemy", "SQLAlchemyPoolSource"),
     "urllib3-pool": Entry("urllib3.connectionpool", "pools_urllib3", "Urllib3PoolSource"),
+    "setup": Entry("re", "setup", "SetupSource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
     "starlette": Entry("starlette.applications", "starlette", "StarletteSource"),
