@@ -250,7 +250,7 @@ def make_profile(name: str, kind: ProfileKind) -> Profile:
     profile.started_ns = HOT["clock_"]()
     profile.started_unix_ns = time.time_ns()
     profile.version = version
-    profile.level = HOT["level_"]
+    profile.level, profile.plain = HOT["level_"], HOT["plain_"]
     profile.root.calls = 1
     tie(profile)
     HOT["made_"](profile)
@@ -357,7 +357,7 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
 def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
     """End *profile* now: close its branches, merge private subtrees, fix its duration."""
     profile.sealed = True
-    profile.level = max(profile.level, HOT["level_"])
+    profile.level, profile.plain = max(profile.level, HOT["level_"]), profile.plain or HOT["plain_"]
     if error:
         profile.outcome = error
     opened = list(branches)

@@ -114,6 +114,8 @@ class Status:
         missing: Name of what is present and cannot be seen, with the reason.
         overhead_share: Own cost divided by the CPU time of the process; None when not measured.
         self_ms: Own cost since the start, in milliseconds.
+        level: The level of detail; below `full` something is not recorded, to keep the cost down.
+        level_changes: Changes of it since the start.
         dropped: What reached a bound since the start, by reason.
         late: Calls that ended after their profile was sealed.
         not_judged: Rule, with the reason it could not judge.
@@ -132,6 +134,8 @@ class Status:
     missing: Mapping[str, str] = field(default_factory=dict)
     overhead_share: float | None = None
     self_ms: float = 0.0
+    level: str = "full"
+    level_changes: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     late: int = 0
     not_judged: Mapping[str, str] = field(default_factory=dict)

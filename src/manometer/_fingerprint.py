@@ -73,7 +73,7 @@ def key_of(values: object) -> int | None:
 
     Any thread. Never raises, never calls code of the user's, keeps no reference. Cost: about 0.7 us and 0.3 us a value.
     """
-    return None if HOT["level_"] else keyed(values)
+    return None if HOT["plain_"] else keyed(values)
 
 
 def keyed(values: object) -> int | None:
@@ -95,7 +95,7 @@ def values_of(parameters: object, limit: int = MAX_KEYS_OF_ARGUMENTS) -> tuple[i
     Any thread. Never raises, never calls code of the user's. Cost: about 0.7 us a value.
     """
     found: list[int] = []
-    if HOT["level_"]:
+    if HOT["plain_"]:
         return ()
     try:
         _collect(parameters, found, MAX_DEPTH, [max(MAX_ITEMS, limit)], limit)
@@ -117,7 +117,7 @@ def row_values(rows: object, limit: int = MAX_VALUES_PER_READ) -> list[int]:
 
     Any thread. Never raises, never calls code of the user's. Cost: about 0.6 us a value.
     """
-    if id(type(rows)) not in (_LIST, _TUPLE) or limit <= 0 or HOT["level_"]:
+    if id(type(rows)) not in (_LIST, _TUPLE) or limit <= 0 or HOT["plain_"]:
         return []
     try:
         return _row_values(rows, limit)  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def result_key(rows: object) -> int | None:
 
     Any thread. Never raises, never calls code of the user's. Cost: about 0.5 us a value, so at most 0.5 ms.
     """
-    if id(type(rows)) not in (_LIST, _TUPLE) or HOT["level_"]:
+    if id(type(rows)) not in (_LIST, _TUPLE) or HOT["plain_"]:
         return None
     known: list[Any] | tuple[Any, ...] = rows  # type: ignore[assignment]
     parts = [f"r{len(known)}"]

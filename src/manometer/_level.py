@@ -36,15 +36,22 @@ def allow(on: bool) -> None:
     _apply()
 
 
-def set_level(level: int) -> None:
+def set_level(level: int, fingerprints: bool = False) -> None:
     """Put the level of detail, from `FULL` to `OFF`; units in flight are marked with the highest they meet.
+
+    Args:
+        level: The level.
+        fingerprints: They stay even above `FULL`.
 
     Calls that are open end as they began. Any thread; never blocks.
     """
-    HOT["level_"] = level
+    plain = level > FULL and not fingerprints
+    if (level, plain) == (HOT["level_"], HOT["plain_"]):
+        return
+    HOT["level_"], HOT["plain_"] = level, plain
     _apply()
     for profile in _in_flight():
-        profile.level = max(profile.level, level)
+        profile.level, profile.plain = max(profile.level, level), profile.plain or plain
 
 
 def current_level() -> int:

@@ -84,10 +84,12 @@ MAX_SAMPLES: Final = 128
 """Lengths kept of each; then every second one goes."""
 CONTAINERS_S: Final = 60.0
 """Time between two looks at the containers of the application."""
-MAX_GROWTHS: Final = 256
-"""Callsites whose growth is followed; 12 kB each, 34 kB at most."""
+MAX_FRAMES_LOOKED_AT: Final = 2_000
+"""Frames of units in progress that are counted for own cost in a second; 2 ms of the background thread."""
 MAX_SAMPLED: Final = 256
 """Functions called so often that not each of their calls is timed."""
+MAX_GROWTHS: Final = 256
+"""Callsites whose growth is followed; 12 kB each, 34 kB at most."""
 MAX_PAIRS_PER_FRAME: Final = 64
 """Latest calls of one frame whose size and cost are handed on."""
 MAX_ROLLING_THREADS: Final = 1_024

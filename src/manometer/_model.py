@@ -257,6 +257,8 @@ class Profile(_Referable):
         level: Highest level of detail it met, see `_level`; above 0 something was not recorded.
         spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
     """
+        time_error: Relative standard error of the times of functions timed on a sample; 0 where there are none.
+        plain: Whether arguments, parameters and rows were left unfingerprinted meanwhile.
 
     name: str
     root: Frame
@@ -296,5 +298,7 @@ class Profile(_Referable):
     spans: Any = None
 
     def drop(self, reason: str, count: int = 1) -> None:
+    plain: bool = False
+    time_error: float = 0.0
         """Count what a bound kept out."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count

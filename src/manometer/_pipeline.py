@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -14,7 +15,9 @@ from ._finding import Finding, Report, Status
 from ._governor import Governor
 from ._history import History
 from ._ledger import Ledger
+from ._level import NAMES, UNITS
 from ._mute import muted
+from ._sampled import scale
 from ._untie import untie
 
 if TYPE_CHECKING:
@@ -24,9 +27,39 @@ if TYPE_CHECKING:
     from ._config import Config
     from ._model import Profile
 
+_log: Final = logging.getLogger("manometer")
 _TICK_S: Final = 1.0
 _STOP: Final = object()
 _STATISTICAL: Final = frozenset({"superlinear", "slowing-call", "growing-container", "slower-under-load"})
+_ON_FINGERPRINTS: Final = frozenset(
+    {
+        "cache-ineffective",
+        "cache-stale",
+        "cache-stampede",
+        "cache-would-pay",
+        "duplicate-read",
+        "repeated-call",
+        "retry-amplification",
+        "serial-independents",
+        "wasted-eager-load",
+    }  # fmt: skip
+)
+"""Rules that take calls for different where arguments are unknown, or one value for another."""
+_ON_ALL_CALLS: Final = frozenset({"superlinear", "slowing-call", "slower-under-load", "repeated-setup"})
+"""Rules that compare sums, which mean nothing where only a part of the calls was recorded."""
+
+
+def _unsure(profile: Profile) -> frozenset[str]:
+    """Return the rules that would judge what the level of detail left out of *profile*, and note why they do not."""
+    found: frozenset[str] = frozenset()
+    reason = f"level of detail {NAMES[profile.level]}, measuring cost too much"
+    if profile.plain:
+        found |= _ON_FINGERPRINTS
+        profile.not_judged["rules-on-arguments"] = reason
+    if profile.level >= UNITS:
+        found |= _ON_ALL_CALLS
+        profile.not_judged["rules-on-sums"] = reason
+    return found
 
 
 @final
@@ -65,7 +98,7 @@ class Pipeline:
         self.history = History()
         self.ledger = Ledger(config, self.history.profiles)
         self.expectations = Expectations(config.expect)
-        self.governor = Governor()
+        self.governor = Governor(config.max_overhead)
         self.drops: dict[str, int] = {}
         self._begin()
 
@@ -132,11 +165,13 @@ class Pipeline:
         _spans.tally(profile)
         self.late += profile.late
         profile.self_ns = self.governor.cost_of(profile)
+        profile.time_error = scale(profile)
         profile.slow_ns = self._threshold(profile)
         for reason, count in profile.dropped.items():
             self.drops[reason] = self.drops.get(reason, 0) + count
-        self.history.add(profile)
-        found = self._judge(profile, self.history, self._config.disable, self._extra)
+        if profile.level < UNITS:
+            self.history.add(profile)  # what was recorded in part would teach it wrong
+        found = self._judge(profile, self.history, self._config.disable | _unsure(profile), self._extra)
         self.not_judged.update(profile.not_judged)  # bounded by the number of rules
         report = self._report(profile, [self.expectations.apply(finding, profile) for finding in found])
         for name, exporter in self._exporters:
@@ -189,6 +224,9 @@ class Pipeline:
         _queues.sample()
         _guard.report()
         now_ns = time.monotonic_ns()
+        change = self.governor.tick()
+        if change is not None:
+            self.say(str(change))
         if now_ns - self._looked_ns >= _limits.CONTAINERS_S * 1e9:
             self._looked_ns = now_ns
             self.look()
@@ -202,6 +240,14 @@ class Pipeline:
                 self._export(name, exporter, "resolved", finding)
 
     def look(self) -> None:
+    def say(self, text: str) -> None:
+        """Tell the operator something in one line of the log."""
+        for name, exporter in self._exporters:
+            if hasattr(exporter, "warning"):
+                self._export(name, exporter, "warning", text)
+                return
+        _log.warning(text)
+
         """Measure the containers of the application; what keeps growing is reported as a finding of the process."""
         self.history.containers.sample(self.units)
         if self.history.growing_containers() or _queues.filling():
@@ -246,6 +292,8 @@ class Pipeline:
             dropped=dropped,
             late=self.late,
             not_judged=self.history.not_judged() | self.not_judged | _spans.not_seen(),
+            level=NAMES[governor.level],
+            level_changes=governor.changes,
             internal_errors=_guard.total(),
             unused_expected=tuple(self.expectations.unused()),
             state=state,
@@ -302,8 +350,9 @@ class Pipeline:
             self._export(name, exporter, "shutdown")
 
     def after_fork(self, pid: int) -> None:
+        self.governor.close()
         """Begin anew in a child: the thread is not there, and the queue is the parent's to send."""
         self._pid = pid
         self.drops = {}
-        self.governor = Governor()
+        self.governor.after_fork()
         self._begin()

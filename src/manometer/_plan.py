@@ -55,7 +55,7 @@ class Plan:
     """
 
     __slots__ = (
-        "_forward", "_has_key", "_key", "_size", "method", "parameters", "positions", "probed", "rewritable", "size_at",
+        "_forward", "_has_key", "_key", "_size", "kind", "method", "parameters", "positions", "probed", "rewritable", "size_at",
         "size_name", "sync", "timed", "wanted",
     )  # fmt: skip
 
@@ -70,6 +70,7 @@ class Plan:
     ) -> None:
         self.probed = self.timed = False
         self.rewritable: tuple[Any, Any] | None = None
+        self.kind = kind
         self.sync = kind == "sync"
         self._has_key = key is not None
         self.size_name = size if isinstance(size, str) else "size(...)" if size is not None else ""
@@ -86,7 +87,7 @@ class Plan:
 
     def looks_at_all(self, strict: bool) -> bool:
         """Tell whether a new frame's calls are looked at from the first one on; 0.2 us."""
-        if HOT["level_"] and not self.size_name:
+        if HOT["plain_"] and not self.size_name:
             return False
         return self.wanted or self.probed or strict
 
@@ -96,7 +97,7 @@ class Plan:
         Application threads; 1-2 us. Only exact built-in types are looked at; nothing of the
         user's runs, unless `key=` gave a function, which is guarded.
         """
-        if HOT["level_"]:
+        if HOT["plain_"]:
             return None
         if self._key is not None:
             return key_of(_guard.call("measure.key", self._forward, self._key, arguments))
@@ -185,7 +186,7 @@ def leave(
             slow(frame, started_ns, duration_ns)
     if active & ACTIVE_WATCHED:
         count(branch, frame, key, started_ns, duration_ns, result)
-        if HOT["level_"] and not frame.callsite.plan.size_name:
+        if HOT["plain_"] and not frame.callsite.plan.size_name:
             frame.active &= ~ACTIVE_WATCHED
 
 
@@ -288,7 +289,7 @@ def slow(frame: Frame, started_ns: int, duration_ns: int) -> None:
         if (
             not watched
             and callsite.plan is not None
-            and not HOT["level_"]
+            and not HOT["plain_"]
             and frame.total_ns >= frame.calls * _WATCH_MEAN_NS
         ):
             frame.active |= ACTIVE_WATCHED

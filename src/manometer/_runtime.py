@@ -88,7 +88,7 @@ def start(
     _level.allow(True)
     _guard.call("calibrate", running.pipeline.governor.calibrate)
     for warning in warnings:
-        _say_warning(running, warning)
+        running.pipeline.say(warning)
     running.pipeline.heartbeat("start")
     running.pipeline.start_thread()
     return stop
@@ -158,15 +158,6 @@ def _install_sources(running: _Running) -> None:
             _log.warning("source=%s is inactive: %s; the application is not affected", name, reason)
 
     running.undo.append(install_all(running.config, report))
-
-
-def _say_warning(running: _Running, warning: str) -> None:
-    for name, exporter in running.pipeline._exporters:
-        say = getattr(exporter, "warning", None)
-        if say is not None:
-            _guard.call(f"exporters.{name}", say, warning)
-            return
-    _log.warning(warning)
 
 
 def stop() -> None:

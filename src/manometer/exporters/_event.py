@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from .._level import NAMES
 from .._line import clean, milliseconds, to_json
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def request(report: Report, suppressed: int = 0) -> Event:
         "dropped": _counts(profile.dropped),
         "late": profile.late,
         "not_judged": _texts(profile.not_judged),
+        "level": NAMES[profile.level],
+        "time_error": round(profile.time_error, 3),
         "self_ms": milliseconds(profile.self_ns),
     }
 
@@ -142,6 +145,8 @@ def up(status: Status, info_hidden: bool = False) -> Event:
         "missing": _texts(status.missing),
         "overhead": None if share is None else round(share, 5),
         "self_ms": round(status.self_ms, 1),
+        "level": status.level,
+        "level_changes": status.level_changes,
         "dropped": _counts(status.dropped),
         "late": status.late,
         "not_judged": _texts(status.not_judged),

@@ -291,7 +291,7 @@ def fail_query(query: Query, error: BaseException | str, parameters: Any, ended_
 def _key(query: Query, parameters: Any) -> int | None:
     """Fingerprint the parameters with the text: values written into it are arguments as well."""
     text = query.text
-    if type(text) is not str or HOT["level_"]:
+    if type(text) is not str or HOT["plain_"]:
         return None
     if type(parameters) is tuple and len(parameters) <= _FEW:
         for value in parameters:
