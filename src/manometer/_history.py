@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MIN_PROFILES: Final = 8
 """Profiles from which the number of calls may be said to follow the number of rows."""
-MIN_PEAKS: Final = 3
+MIN_PEAKS: Final = 2
 """Profiles from which the calls at once may be said to follow the number of calls."""
 _TRIES_KEPT: Final = 10_000
 BUCKETS: Final = 48
@@ -176,7 +176,7 @@ class History(SizeHistory):
         """Fit calls at once = a + b x calls over the profiles of *route*.
 
         Returns:
-            `(b, profiles, unexplained)`; None below three profiles, or while the calls do not vary
+            `(b, profiles, unexplained)`; None below two profiles, or while the calls do not vary
             by a factor of two.
         """
         known = self._routes.get(route)
