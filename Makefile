@@ -54,7 +54,7 @@ check: lint test demo ## all that CI runs
 bench: .venvs/bench/.ready ## measure the cost of a measured call beside its peers, and hold it to its budgets
 	.venvs/bench/bin/python -m benchmarks --picture docs/explanation/overhead.svg $(ARGS)
 
-.venvs/bench/.ready: pyproject.toml setup.py src/manometer/_core.c
+.venvs/bench/.ready: pyproject.toml setup.py src/manometer/_core.c src/manometer/_tapcore.c
 	@mkdir -p .venvs
 	$(call make-venv,$(PYTHON),.venvs/bench,bench)
 
@@ -86,7 +86,7 @@ define make-venv
 	@touch $(2)/.ready
 endef
 
-$(READY): pyproject.toml setup.py src/manometer/_core.c
+$(READY): pyproject.toml setup.py src/manometer/_core.c src/manometer/_tapcore.c
 	$(call make-venv,$(PYTHON),$(VENV),dev)
 
 # A pyenv shim exists for versions that are not active, so a candidate counts only when it runs.
@@ -108,6 +108,6 @@ $(VERSIONS:%=test-%): test-%:
 .venvs/latest/.ready: pyproject.toml setup.py $(RELEASES)/latest.txt
 	$(call make-bare-venv,$(PYTHON),.venvs/latest,--upgrade -r $(RELEASES)/latest.txt -r $(RELEASES)/tools.txt)
 
-.venvs/%/.ready: pyproject.toml setup.py src/manometer/_core.c
+.venvs/%/.ready: pyproject.toml setup.py src/manometer/_core.c src/manometer/_tapcore.c
 	@mkdir -p .venvs
 	$(call make-venv,$(PYTHON),.venvs/$*,test)

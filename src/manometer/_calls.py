@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter_ns
+from types import FrameType
 from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
@@ -10,6 +12,7 @@ from ._context import HOT, Branch, drops, new_frame
 from ._course import FIRST, Course
 from ._detail import Exemplar, KeyUse
 from ._model import OPEN_CALL, Read
+from ._native import core, in_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -367,3 +370,32 @@ def _latest(profile: Profile, frame: Frame) -> Read:
         read = Read(frame)
     returned[frame] = read  # the most recent stands last
     return read
+
+
+def _keep_slow(detail: FrameDetail, started_ns: int, ended_ns: int, error: str | None) -> None:
+    keep(detail, Exemplar(started_ns, ended_ns, "", error or ""))
+
+
+def _count_late() -> None:
+    drops["late"] = drops.get("late", 0) + 1
+
+
+if core is not None:
+    core.bind_taps(
+        HOT,
+        perf_counter_ns,
+        FrameType,
+        _add_error,
+        _keep_slow,
+        Course,
+        is_timeout,
+        Read,
+        _count_late,
+    )
+    # The same in C; a test gives both the same calls.
+    Call = in_c(Call)  # type: ignore[misc]
+    begin = core.begin_call
+    end = core.end_call
+    add_rows = core.add_rows
+    add_returned = core.add_returned
+    count_result = core.count_result

@@ -18,6 +18,8 @@
 #include <Python.h>
 #include <pythread.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 #include <structmember.h>
 
 #if defined(_WIN32)
@@ -31,11 +33,11 @@
 #define OPEN_CALL 4
 /* As in _limits; a test compares them. */
 #define MAX_RECURSION_WALK 64
-
-typedef struct Frame {
 /* As `_sampled.is_timed`: of the calls of a frame the first ones, then one in sixteen, in no period that a loop could have. */
 #define ALWAYS_TIMED 16
 #define IS_TIMED(number) ((number) < ALWAYS_TIMED || (((number) * 40503) & 0xFFFF) < 0x1000)
+
+typedef struct Frame {
     PyObject_HEAD
     PyObject *callsite, *children, *detail;
     /* The parent is not owned: parents own their children, and a tree without cycles is freed when its profile is, with no
@@ -314,7 +316,16 @@ static PyObject *untie(PyObject *self, PyObject *unused)
     }
 }
 
+static PyObject *more_of(Frame *frame); /* in _tapcore.c */
+
+static PyObject *more(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return more_of((Frame *)self);
+}
+
 static PyMethodDef frame_methods[] = {
+    {"more", more, METH_NOARGS, "Return the detail of this frame, made on first use."},
     {"untie", untie, METH_NOARGS, "Cut all references that lead upwards below this frame."},
     {NULL, NULL, 0, NULL},
 };
@@ -330,6 +341,7 @@ static PyMemberDef frame_members[] = {
     {"mark_ns", T_LONGLONG, offsetof(Frame, mark_ns), 0, NULL},
     {"union_ns", T_LONGLONG, offsetof(Frame, union_ns), 0, NULL},
     {"since_ns", T_LONGLONG, offsetof(Frame, since_ns), 0, NULL},
+    {"untimed", T_LONGLONG, offsetof(Frame, untimed), 0, NULL},
     {"before", T_OBJECT_EX, offsetof(Frame, before), READONLY, NULL}, /* for the wrapper at the recursion limit */
     {NULL, 0, 0, 0, NULL},
 };
@@ -341,7 +353,6 @@ static PyGetSetDef frame_getset[] = {
 
 static PyType_Slot frame_slots[] = {
     {Py_tp_doc, "All calls through one callsite under one parent frame; its methods are those of `_model.Frame`."},
-    {"untimed", T_LONGLONG, offsetof(Frame, untimed), 0, NULL},
     {Py_tp_new, frame_new},
     {Py_tp_traverse, frame_traverse},
     {Py_tp_clear, frame_clear},
@@ -634,17 +645,6 @@ static PyObject *begin(PyObject *self, PyObject *const *args, Py_ssize_t count)
     return two(count) ? open_plain(args[0], args[1], 0) : NULL;
 }
 
-/* A step of a generator, whose arguments are not watched. */
-static PyObject *resume(PyObject *self, PyObject *const *args, Py_ssize_t count)
-{
-    (void)self;
-    return two(count) ? open_plain(args[0], args[1], ~(long long)ACTIVE_OPEN) : NULL;
-}
-
-/* As the wrapper's `try: slow_(...) except RecursionError: pass`. */
-static int look_closer(Frame *frame, long long started_ns, long long duration_ns)
-{
-    PyObject *done = NULL, *started = PyLong_FromLongLong(started_ns), *duration = PyLong_FromLongLong(duration_ns);
 /* Of a function that is called very often: count its next call without a clock, where nothing lies below its frame.
  * Gives the frame; None where the call has to be measured, or is none of this thread's. */
 static PyObject *skip(PyObject *self, PyObject *site)
@@ -675,6 +675,17 @@ none:
     return ref(Py_None);
 }
 
+/* A step of a generator, whose arguments are not watched. */
+static PyObject *resume(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)self;
+    return two(count) ? open_plain(args[0], args[1], ~(long long)ACTIVE_OPEN) : NULL;
+}
+
+/* As the wrapper's `try: slow_(...) except RecursionError: pass`. */
+static int look_closer(Frame *frame, long long started_ns, long long duration_ns)
+{
+    PyObject *done = NULL, *started = PyLong_FromLongLong(started_ns), *duration = PyLong_FromLongLong(duration_ns);
     if (started != NULL && duration != NULL)
         done = PyObject_CallFunctionObjArgs(slow, (PyObject *)frame, started, duration, NULL);
     Py_XDECREF(started);
@@ -988,6 +999,10 @@ static PyType_Spec block_spec = {
     "manometer._core.Measure", sizeof(Block), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, block_slots,
 };
 
+/* ---- taps ----------------------------------------------------------------------------------------------------- */
+
+#include "_tapcore.c"
+
 /* ---- setting up ----------------------------------------------------------------------------------------------- */
 
 static PyObject *claim(PyObject *self, PyObject *unused)
@@ -1069,6 +1084,7 @@ static PyMethodDef methods[] = {
     {"replace", replace, METH_VARARGS, "replace(clock, genuine, ident, genuine)"},
     {"blind", set_blind, METH_O, "blind(on): whether blocks record nothing"},
     {"begin", (PyCFunction)(void (*)(void))begin, METH_FASTCALL, "begin(branch, callsite)"},
+    {"skip", skip, METH_O, "skip(callsite)"},
     {"resume", (PyCFunction)(void (*)(void))resume, METH_FASTCALL, "resume(branch, callsite)"},
     {"end", end, METH_O, "end(opened)"},
     {"pause", pause_step, METH_O, "pause(opened)"},
@@ -1084,7 +1100,6 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__core(void)
 {
-    {"skip", skip, METH_O, "skip(callsite)"},
     PyObject *made = PyModule_Create(&module);
     PyObject *frame = PyType_FromSpec(&frame_spec), *branch = PyType_FromSpec(&branch_spec);
     PyObject *block = PyType_FromSpec(&block_spec);
@@ -1103,7 +1118,7 @@ PyMODINIT_FUNC PyInit__core(void)
         || str_max_frames == NULL || str_late == NULL || str_flow == NULL || str_plan == NULL || str_probed == NULL || str_into == NULL || str_out == NULL || block == NULL
         || PyModule_AddObject(made, "Measure", block) < 0 || PyModule_AddObject(made, "Frame", frame) < 0
         || PyModule_AddObject(made, "Branch", branch) < 0
-        || PyModule_AddIntConstant(made, "MAX_RECURSION_WALK", MAX_RECURSION_WALK) < 0) {
+        || PyModule_AddIntConstant(made, "MAX_RECURSION_WALK", MAX_RECURSION_WALK) < 0 || set_up_taps(made) < 0) {
         Py_XDECREF(made);
         return NULL;
     }

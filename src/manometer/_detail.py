@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
+from ._native import core, in_c
+
 if TYPE_CHECKING:
     from ._boundary import Boundary
     from ._course import Course
@@ -161,3 +163,8 @@ class FrameDetail:
         self.pairs: list[Pair] | None = None  # size and cost of the latest calls that have a size
         self.flow: dict[Any, int] = {}  # reading frame -> distinct arguments that it had returned
         self.again: dict[Any, int] = {}  # batch read -> distinct arguments that it had asked for
+
+
+if core is not None:
+    FrameDetail = in_c(FrameDetail)  # type: ignore[misc]
+    KeyUse = in_c(KeyUse)  # type: ignore[misc]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ._hot import HOT
 from ._limits import MAX_VALUES_PER_READ
+from ._native import core
 
 _KEY: Final = secrets.token_hex(16)
 MAX_ITEMS: Final = 64
@@ -64,8 +65,8 @@ _modules_seen = 0
 def key_of(values: object) -> int | None:
     """One 64-bit keyed hash of a whole set of arguments, or ``None`` when any of them is of an unknown type.
 
-    Known are, by exact type: None, bool, int, float, str, bytes, Decimal, UUID, date, time, datetime, timedelta (zones
-    of the standard library only), and tuples, lists and dicts of them: at most 64 values, three containers deep.
+    Known are, by exact type: None, bool, int, float, str, bytes, Decimal, UUID, date, time, datetime, timedelta, zones
+    of the standard library, and tuples, lists and dicts of them: at most 64 values, three containers deep.
     Values of different types differ (1, True, 1.0 and "1"), except a UUID and its canonical text; lists and tuples
     are alike; dicts compare without order. Of a string longer than 1,024 the length, both ends of 512 and eight
     samples of 64 count: longer ones that agree in those are taken for equal. Unknown too is everything while the level
@@ -248,7 +249,9 @@ def _late_text(value: Any, kind: int) -> str | None:
         return f"e{value.days},{value.seconds},{value.microseconds};"
     if name == "ObjectId":
         return f"o{value!s};"
-    return None
+    if name == "ZoneInfo":
+        return f"Z{len(value.key)}:{value.key}" if type(value.key) is str else None
+    return f"u{value.utcoffset(None)};" if name == "timezone" else None
 
 
 def _late_name(kind: int) -> str:
@@ -363,3 +366,37 @@ def _row_values(rows: list[Any] | tuple[Any, ...], limit: int) -> list[int]:
             if text is not None:
                 found.append(hash(_KEY + text))
     return found[:limit]
+
+
+def late_value(value: Any, keys_only: bool) -> Any:
+    """What stands for a value of a type that a module brought, for the compiled core.
+
+    Returns:
+        An int or a str that it is equal to, a tuple of the text that it alone has, or None when it is unknown, or
+        no key where only keys are wanted.
+    """
+    kind = id(type(value))
+    name = _late_name(kind)
+    if not name or (keys_only and name not in _KEY_TYPES):
+        return None
+    if name in _INTS:
+        return int.__index__(value)
+    text = _late_text(value, kind)
+    if text is None:
+        return None
+    return text[4:] if name == "UUID" else (text,)
+
+
+def late_cells(row: Any) -> tuple[Any, ...] | None:
+    """The cells of a driver's row that is built like no container, for the compiled core."""
+    return tuple(row) if _late_name(id(type(row))) in _ROWS else None
+
+
+if core is not None:
+    # The same in C, with SipHash over the values themselves; a test compares which values both take for equal.
+    core.bind_hashes(secrets.token_bytes(16), HOT, late_value, late_cells)
+    keyed = core.keyed
+    key_of = core.key_of
+    values_of = core.values_of
+    row_values = core.row_values
+    result_key = core.result_key

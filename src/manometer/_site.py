@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from . import _limits
 from ._context import drops
 from ._model import Callsite
+from ._native import core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +123,8 @@ def read(reader: Reader, file: str = "", *, apart: bool = False) -> Callable[[],
 
 def forget() -> None:
     """Judge every file anew (the configuration changed)."""
+    if core is not None:
+        core.forget_codes()
     _is_application.clear()
     _callsites.clear()
     quick.clear()
@@ -167,24 +170,53 @@ def places(skip: int = 1, limit: int = 4) -> tuple[Place, ...]:
     return () if frame is None else (place_of(frame), *above(frame, greenlet, limit - 1))
 
 
+def _outwards(
+    frame: FrameType | Literal[False] | None, known: dict[str, bool | Reader]
+) -> FrameType | Literal[False] | None:
+    """Return the first frame from *frame* outwards that is not known to be a library's.
+
+    Args:
+        frame: Where to begin; None gives None.
+        known: What was found out about files.
+
+    Returns:
+        It; None at the end of the stack; False beyond `MAX_STACK_WALK` frames.
+    """
+    for _ in range(_limits.MAX_STACK_WALK):
+        if not frame:
+            return None
+        file = frame.f_code.co_filename
+        if known.get(file) is not False or file == "<string>":
+            return frame
+        frame = frame.f_back
+    return None if frame is None else False
+
+
+if core is not None:
+    _outwards = core.outwards
+
+
 def nearest(skip: int = 1) -> tuple[FrameType | None, Any]:
     """Return the innermost application frame of the current stack, and the greenlet it was found in.
 
     Args:
         skip: Frames of the caller to leave out.
 
-    Application threads; 0.1 us a library frame in between, at most `MAX_STACK_WALK` of them. Where
-    greenlets switch, the walk goes on in the greenlet that started this one.
+    Application threads; 0.1 us a library frame in between, at most `MAX_STACK_WALK` of them in a row.
+    Where greenlets switch, the walk goes on in the greenlet that started this one.
     """
-    frame: FrameType | None = sys._getframe(skip)
+    frame: FrameType | Literal[False] | None = sys._getframe(skip)
     known = _is_application
     main: FrameType | None = None
     greenlet: Any = None
     for _ in range(_limits.MAX_STACK_WALK):
+        frame = _outwards(frame, known)
         if frame is None:
             greenlet, frame = _parent_stack(greenlet)
-            if frame is None:
-                break
+            if frame is not None:
+                continue
+        if not frame:
+            break
         file = frame.f_code.co_filename
         mine = known.get(file)
         if mine is None:
@@ -220,14 +252,17 @@ def above(frame: FrameType, greenlet: Any, limit: int = 3) -> tuple[Place, ...]:
     own = read_place(frame)
     last = "" if own is None else own[0]
     known = _is_application
-    caller = frame.f_back
+    caller: FrameType | Literal[False] | None = frame.f_back
     for _ in range(_limits.MAX_STACK_WALK):
         if len(found) >= limit:
             break
+        caller = _outwards(caller, known)
         if caller is None:
             greenlet, caller = _parent_stack(greenlet)
-            if caller is None:
-                break
+            if caller is not None:
+                continue
+        if not caller:
+            break
         file = caller.f_code.co_filename
         mine = known.get(file)
         if mine is None:

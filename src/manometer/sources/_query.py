@@ -10,6 +10,7 @@ from .._calls import add_asked, begin, end
 from .._context import HOT, fork
 from .._fingerprint import key_of, values_of
 from .._limits import MAX_ASKED, MAX_KEYS_PER_FRAME, MAX_VALUES_PER_FRAME
+from .._native import core
 from .._site import NOWHERE, above, callsite as make_callsite, nearest, place_of, quick, read_place
 from .._statement import statement
 
@@ -39,6 +40,13 @@ def branch() -> Branch | None:
     pointer needs no branch of its own. Application threads; 0.2 us.
     """
     found: Branch | None = HOT["get_"]()  # or False: not profiled
+    if found and found.owner == HOT["ident_"]():
+        return found
+    return _other(found)
+
+
+def _other(found: Branch | None) -> Branch | None:
+    """Return what stands for a branch that is none, or not this owner's."""
     if not found:
         if HOT["idle_"] or found is not None:
             return None
@@ -52,6 +60,11 @@ def branch() -> Branch | None:
         mine = None if found.forks is None else found.forks.get(owner)
         return found if mine is None else mine
     return fork(found)
+
+
+if core is not None:
+    core.bind_branch(_other)
+    branch = core.own_branch
 
 
 @final
