@@ -30,6 +30,8 @@ _BLAMED: Final = 8
 _SEEN: Final = 2
 _OWN_NS: Final = 1_000_000
 """A wait that nobody else is to blame for is left out below it: a thread that starts."""
+_busy: Final[dict[tuple[int, int], int]] = {}
+"""Identity of the unit of work that a worker, by its pool and thread, works for now."""
 _MAX_OPEN: Final = 64
 """Open branches of a unit of work that are looked through for one to reuse."""
 
@@ -115,8 +117,8 @@ def others(resource: Resource, profile: Any) -> list[Blame]:
     """Return which other units of work keep the workers busy; a unit that fills a pool by itself waits for nobody."""
     now_ns = HOT["clock_"]()
     found: list[Blame] = []
-    for hold in list(resource.open.values()):
-        if hold.profile is profile:
+    for ident, hold in list(resource.open.items()):
+        if _busy.get((id(resource), ident)) == id(profile):
             continue
         doing = _stacks.doing(hold.owner) if len(found) < _SEEN else None
         found.append((hold.place, doing, now_ns - hold.since_ns))
@@ -187,11 +189,17 @@ class Job:
             now_ns = HOT["clock_"]()
             self._since_ns = 0  # a pool may call one function for many items: only the first one waits
             note_wait(resource, on, self._place, since_ns, now_ns, self._blamed)
-        _waiting.taken(resource, get_ident(), on, self._place)  # of many workers each may run it
+        ident = get_ident()  # of many workers each may run it
+        # Of no unit of work: to work, and to wait for others meanwhile, is what a worker is held for.
+        _waiting.taken(resource, ident, None, self._place)
+        _busy[id(resource), ident] = id(on.profile)
 
     def _leave(self, before: Any) -> None:
-        if self._resource is not None:
-            _waiting.given_back(self._resource, get_ident())
+        resource = self._resource
+        if resource is not None:
+            ident = get_ident()
+            _busy.pop((id(resource), ident), None)
+            _waiting.given_back(resource, ident)
         make_current(before)
 
 

@@ -48,7 +48,9 @@ def unbounded_fanout(
             continue
         route = profile.route or profile.name
         line = history.peak_follows_calls(route, group.callsite)
-        follows = line is not None and line[2] <= _UNEXPLAINED and line[0] >= (_SLOPE if line[1] > _TWO else _ALL)
+        follows = (
+            line is not None and line[2] <= _UNEXPLAINED and line[0] >= (_SLOPE if line[1] > _TWO else _ALL)
+        )
         if not follows and (peak <= MANY or (line is None and _units(history, route, group) >= FIXED_AFTER)):
             continue
         evidence: dict[str, int | float | str] = {"calls": calls, "peak_in_flight": peak}
