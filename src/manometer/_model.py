@@ -255,10 +255,10 @@ class Profile(_Referable):
         sealed: Whether it has ended; nothing changes after that.
         self_ns: Estimated own cost of measuring it.
         level: Highest level of detail it met, see `_level`; above 0 something was not recorded.
-        spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
-    """
         time_error: Relative standard error of the times of functions timed on a sample; 0 where there are none.
         plain: Whether arguments, parameters and rows were left unfingerprinted meanwhile.
+        spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
+    """
 
     name: str
     root: Frame
@@ -295,10 +295,10 @@ class Profile(_Referable):
     tie: Any = None
     self_ns: int = 0
     level: int = 0
+    plain: bool = False
+    time_error: float = 0.0
     spans: Any = None
 
     def drop(self, reason: str, count: int = 1) -> None:
-    plain: bool = False
-    time_error: float = 0.0
         """Count what a bound kept out."""
         self.dropped[reason] = self.dropped.get(reason, 0) + count

@@ -223,10 +223,10 @@ class Pipeline:
         _rolling.tick()
         _queues.sample()
         _guard.report()
-        now_ns = time.monotonic_ns()
         change = self.governor.tick()
         if change is not None:
             self.say(str(change))
+        now_ns = time.monotonic_ns()
         if now_ns - self._looked_ns >= _limits.CONTAINERS_S * 1e9:
             self._looked_ns = now_ns
             self.look()
@@ -239,7 +239,6 @@ class Pipeline:
             for name, exporter in self._exporters:
                 self._export(name, exporter, "resolved", finding)
 
-    def look(self) -> None:
     def say(self, text: str) -> None:
         """Tell the operator something in one line of the log."""
         for name, exporter in self._exporters:
@@ -248,6 +247,7 @@ class Pipeline:
                 return
         _log.warning(text)
 
+    def look(self) -> None:
         """Measure the containers of the application; what keeps growing is reported as a finding of the process."""
         self.history.containers.sample(self.units)
         if self.history.growing_containers() or _queues.filling():
@@ -289,11 +289,11 @@ class Pipeline:
             missing=missing,
             overhead_share=governor.share(),
             self_ms=(governor.host_ns + governor.background_ns) / 1e6,
+            level=NAMES[governor.level],
+            level_changes=governor.changes,
             dropped=dropped,
             late=self.late,
             not_judged=self.history.not_judged() | self.not_judged | _spans.not_seen(),
-            level=NAMES[governor.level],
-            level_changes=governor.changes,
             internal_errors=_guard.total(),
             unused_expected=tuple(self.expectations.unused()),
             state=state,
@@ -346,11 +346,11 @@ class Pipeline:
                 self._export(name, exporter, "questions", page, answers)
         self.heartbeat("stop")
         _guard.report()
+        self.governor.close()
         for name, exporter in self._exporters:
             self._export(name, exporter, "shutdown")
 
     def after_fork(self, pid: int) -> None:
-        self.governor.close()
         """Begin anew in a child: the thread is not there, and the queue is the parent's to send."""
         self._pid = pid
         self.drops = {}
