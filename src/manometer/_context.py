@@ -80,6 +80,8 @@ variable: Final[ContextVar[Branch | Literal[False] | None]] = ContextVar("manome
 live: Final[dict[int, Profile]] = {}
 """Profiles in flight by identity; atomic operations only."""
 
+closing: Callable[[Profile], None] | None = None
+"""Told of a unit of work that is about to end, while event loops are watched; never raises."""
 sample = 1.0
 max_frames = _limits.MAX_FRAMES
 sink: Callable[[Profile], None] | None = None
@@ -342,6 +344,8 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
     profile, branch = opened.profile, opened.branch
     if profile is None or branch is MUTED:
         return
+    if closing is not None:
+        closing(profile)
     concurrency = len(live)
     live.pop(id(profile), None)
     cpu_ns = opened.end_cpu()  # also where `disable` has sealed it

@@ -133,3 +133,7 @@ MAX_FAILURES: Final = 3
 
 MAX_TREE_NODES: Final = 20_000
 """Nodes of the merged trees of a recording that a command reads."""
+MAX_LOOPS: Final = 64
+"""Event loops that are watched at once."""
+MAX_STALLS_PER_PROFILE: Final = 64
+"""Moments in which a unit of work had to wait for its event loop."""

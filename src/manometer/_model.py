@@ -11,6 +11,7 @@ from ._native import core, in_c
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ._stall import Stall
     from ._wait import Held, Hold
 
 
@@ -249,6 +250,7 @@ class Profile(_Referable):
         left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
         holds: What it took from others and gave back, in the order of giving back.
         taken: What it holds now.
+        stalls: Moments in which its event loop stood still.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
         branches: Its open branches, for the kill switch; empty once it is sealed.
         tie: What takes its tree apart once it is gone (see `_untie`).
@@ -289,6 +291,7 @@ class Profile(_Referable):
     left_ns: int = 0
     holds: list[Held] = field(default_factory=list)
     taken: dict[int, Hold] = field(default_factory=dict)
+    stalls: list[Stall] = field(default_factory=list)
     first_byte_ns: int = 0
     sealed: bool = False
     branches: set[Any] = field(default_factory=set)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _context, _guard, _level, _rolling, _site, _spans, _watching
+from . import _context, _guard, _level, _loops, _rolling, _site, _spans, _watching
 from ._config import Config, service_version
 from ._context import HOT
 from ._pipeline import Pipeline
@@ -268,6 +268,7 @@ def _after_fork() -> None:
     running = _running
     _context.after_fork()
     _rolling.after_fork()
+    _loops.after_fork()
     _guard.clear()
     if running is not None:
         running.pid = os.getpid()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import _compiled
 from ._context import HOT
+from ._lighter import BARE, SAMPLED
 from ._model import IO_KINDS
-from ._texts import BARE, COMPILED, PYTHON, SAMPLED
+from ._texts import COMPILED, PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -350,46 +350,6 @@ _GENERATOR_STEP_COMPILED: Final = """
                     if n_ is False:
 """
 
-# A call that is only counted: of a function called very often, where nothing lies below its frame (see `_sampled`).
-_SKIP: Final = """
-def make_(fn_, site_):
-    def w({declaration}):
-        s_ = get_()
-        if s_:
-            n_ = s_.frame.children.get(site_)
-            if n_ is not None:
-                i_ = n_.calls
-                if i_ >= 16 and i_ * 40503 & 65535 >= 4096 and not n_.active and n_.children is leaf_ and s_.owner == ident_():
-                    n_.calls = i_ + 1; n_.untimed += 1
-                    try: return fn_({forwarding})
-                    except BaseException as e_:
-                        try: fail_(n_, e_)
-                        except RecursionError: n_.errors += 1
-                        raise
-"""
-_SKIP_COMPILED: Final = """
-def make_(fn_, site_):
-    def w({declaration}):
-        n_ = skip_(site_)
-        if n_ is not None:
-            try: return fn_({forwarding})
-            except BaseException as e_:
-                try: fail_(n_, e_)
-                except RecursionError: n_.errors += 1
-                raise
-"""
-_SYNC_BODY: Final = _SYNC_HEAD.split("\n", 3)[3]
-
-# The name keeps the callsite among the free variables: only code with the same ones may take this one's place.
-BARE: Final = """
-def make_(fn_, site_):
-    def w({declaration}):
-        return fn_({forwarding})
-        site_
-    return w
-"""
-"""A wrapper that records nothing, and does not even ask whether it should."""
-
 PYTHON: Final = {
     "sync": _SYNC_HEAD + _SYNC,
     "async": _ASYNC_HEAD + _ASYNC_OWNER + _ASYNC,
@@ -407,6 +367,3 @@ COMPILED: Final = PYTHON | {
     + _GENERATOR_TAIL,
 }
 """The same for the compiled core; an async generator has no plain case worth one."""
-
-SAMPLED: Final = {False: _SKIP + _SYNC_BODY + _SYNC, True: _SKIP_COMPILED + _SYNC_BODY + _SYNC_COMPILED}
-"""Whether it is for the compiled core, with the text for a plain function of which not every call is timed."""

@@ -21,7 +21,9 @@ from .repetition.wasted_eager_load import wasted_eager_load
 from .repetition.write_loop import write_loop
 from .sharing.executor_wait import executor_wait
 from .sharing.held_across_io import held_across_io
+from .sharing.gil_contention import gil_contention
 from .sharing.lock_wait import lock_wait
+from .sharing.loop_blocked import loop_blocked
 from .sharing.pool_wait import pool_wait
 from .size.growing_container import growing_container
 from .size.slowing_call import slowing_call
@@ -54,6 +56,8 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("pool-wait", pool_wait),
     ("lock-wait", lock_wait),
     ("executor-wait", executor_wait),
+    ("loop-blocked", loop_blocked),
+    ("gil-contention", gil_contention),
     ("held-across-io", held_across_io),
     ("superlinear", superlinear),
     ("slowing-call", slowing_call),

@@ -35,6 +35,7 @@ SOURCES: Final[dict[str, Entry]] = {
     "asyncio-streams": Entry("asyncio.streams", "asyncio_streams", "AsyncioStreamsSource"),
     "celery": Entry("celery", "celery", "CelerySource"),
     "botocore": Entry("botocore.client", "botocore", "BotocoreSource"),
+    "event-loop": Entry("asyncio.base_events", "event_loop", "EventLoopSource"),
     "asyncio-queues": Entry("asyncio.queues", "queues", "AsyncioQueuesSource"),
     "django": Entry("django.core.handlers.base", "django", "DjangoSource"),
     "django-commands": Entry("django.core.management.base", "django_commands", "DjangoCommandsSource"),
