@@ -32,6 +32,7 @@ _DOCUMENTS: Final = frozenset(
 _CACHE_READS: Final = ("GET", "MGET", "HGET", "EXISTS", "KEYS", "SCAN", "SMEMBERS", "LRANGE", "ZRANGE", "TTL")
 _DOCUMENT_READS: Final = ("find", "get", "query", "aggregate", "search", "count", "distinct", "scan")
 _MAX_PARAMETERS: Final = 32
+_PLACES: Final = frozenset({"code.file.path", "code.filepath", "code.function.name", "code.function"})
 _MAX_DESCRIBED: Final = 512
 _MAX_DESCRIBED_CHARS: Final = 2_048
 _described: Final[dict[tuple[Any, ...], Described]] = {}
@@ -239,6 +240,8 @@ def _message(attributes: Attributes) -> Described:
 
 def place_of(attributes: Attributes) -> Place:
     """Return the place in the source that the span itself names; `NOWHERE` when it names none."""
+    if _PLACES.isdisjoint(attributes):
+        return NOWHERE
     file = text_of(attributes, "code.file.path", "code.filepath")
     function = text_of(attributes, "code.function.name", "code.function")
     if not file and not function:
