@@ -68,6 +68,10 @@ MAX_RESOURCES: Final = 512
 """Places that held something, as findings name them."""
 MAX_WATCHED_LOCKS: Final = 256
 """Locks that are asked, at each call that leaves the process, whether the caller holds them."""
+MAX_JOINED_ROWS: Final = 400
+"""Rows of one result of joined tables that are compared with one another."""
+MAX_JOINED_READS: Final = 4
+"""Results of one query that are looked at in one unit of work."""
 MAX_HOLDERS: Final = 16
 """Places that took one resource, and pairs of such a place with what its holder was doing, that are told apart."""
 MAX_HOLDS_ADDED: Final = 10_000

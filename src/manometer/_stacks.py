@@ -58,16 +58,15 @@ def frame_of(thread: int) -> FrameType | None:
     """
     if not may_read_others():
         return None
-    if not _COLLECTS:
-        return sys._current_frames().get(thread)
     # The collector, run by an allocation in it, would wait for a lock that is held (python/cpython#106883);
     # CPython 3.11.9 does the same by itself.
-    was_on = gc.isenabled()
-    gc.disable()
+    paused = _COLLECTS and gc.isenabled()
+    if paused:
+        gc.disable()
     try:
         return sys._current_frames().get(thread)
     finally:
-        if was_on:
+        if paused:
             gc.enable()
 
 

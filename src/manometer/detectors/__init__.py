@@ -26,6 +26,7 @@ from .sharing.lock_wait import lock_wait
 from .sharing.loop_blocked import loop_blocked
 from .sharing.pool_wait import pool_wait
 from .size.growing_container import growing_container
+from .size.row_explosion import row_explosion
 from .size.slowing_call import slowing_call
 from .size.superlinear import superlinear
 from .size.unbounded_result import unbounded_result
@@ -61,6 +62,7 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("held-across-io", held_across_io),
     ("superlinear", superlinear),
     ("slowing-call", slowing_call),
+    ("row-explosion", row_explosion),
     ("unbounded-result", unbounded_result),
     ("growing-container", growing_container),
 )

@@ -197,6 +197,15 @@ def bound_result(callsite: Callsite) -> str:
     return "Give it a LIMIT and page through it, or stream it; select only what is shown."
 
 
+def load_apart(callsite: Callsite) -> str:
+    """Say how children of several sorts can be read without their product."""
+    if callsite.library == "django":
+        return "Join one collection at most: read the others with prefetch_related(...), or count them in subqueries."
+    if callsite.library == "sqlalchemy":
+        return "Join one collection at most: load the others with selectinload(...) instead of joinedload(...)."
+    return "Join one collection at most, and read the others with a query each: WHERE parent IN (...)."
+
+
 def bound_container() -> str:
     """Say how a container can be kept from growing for ever."""
     return "Give it a bound (functools.lru_cache(maxsize=...), deque(maxlen=...)), or remove what is no longer needed."
