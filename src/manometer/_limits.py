@@ -72,6 +72,10 @@ MAX_JOINED_ROWS: Final = 400
 """Rows of one result of joined tables that are compared with one another."""
 MAX_JOINED_READS: Final = 4
 """Results of one query that are looked at in one unit of work."""
+MAX_LOADS: Final = 128
+"""Routes whose units of work are compared by how many ran at once."""
+MAX_LOAD_UNITS: Final = 256
+"""Latest units of work of each of them."""
 MAX_HOLDERS: Final = 16
 """Places that took one resource, and pairs of such a place with what its holder was doing, that are told apart."""
 MAX_HOLDS_ADDED: Final = 10_000

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from ._finding import Finding, Report
+    from ._loads import Slower
     from ._model import Callsite, Profile
     from ._size import Container, Grown, Rise
 
@@ -41,6 +42,9 @@ class HistoryView(Protocol):
 
     def rising(self, callsite: Callsite) -> Rise | None:
         """Say how the largest results of a callsite keep rising; None when they do not."""
+
+    def slower(self, route: str) -> Slower | None:
+        """Say how the units of *route* are slower the more there are at once; None when they are not."""
 
     def growing_containers(self) -> Iterable[Container]:
         """Return the containers of the application that only ever grow."""

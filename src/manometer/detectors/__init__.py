@@ -25,6 +25,7 @@ from .sharing.gil_contention import gil_contention
 from .sharing.lock_wait import lock_wait
 from .sharing.loop_blocked import loop_blocked
 from .sharing.pool_wait import pool_wait
+from .sharing.slower_under_load import slower_under_load
 from .size.growing_container import growing_container
 from .size.row_explosion import row_explosion
 from .size.slowing_call import slowing_call
@@ -60,6 +61,7 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("loop-blocked", loop_blocked),
     ("gil-contention", gil_contention),
     ("held-across-io", held_across_io),
+    ("slower-under-load", slower_under_load),
     ("superlinear", superlinear),
     ("slowing-call", slowing_call),
     ("row-explosion", row_explosion),
