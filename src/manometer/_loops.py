@@ -60,15 +60,8 @@ class Watched:
         self.seen: dict[Place, int] = {}
         self.undo: Callable[[], None] | None = None
 
-    def came_round(self, now_ns: int) -> None:
-        """Note that it waits for events again. Its own thread; 0.1 us, and 10 us after a stall."""
-        since_ns, self.since_ns = self.since_ns, 0
-        if since_ns and now_ns - since_ns >= BLOCK_NS:
-            _guard.call("loops", self._stood_still, since_ns, now_ns)
-        if self.seen:
-            self.seen = {}
-
-    def _stood_still(self, since_ns: int, now_ns: int) -> None:
+    def stood_still(self, since_ns: int, now_ns: int) -> None:
+        """Note that it did not come round from one instant to the other. Its own thread; 10 us."""
         duration_ns, cpu_ns = now_ns - since_ns, time.thread_time_ns() - self.cpu_ns
         if self.is_starved(duration_ns, cpu_ns):
             _watch.starved(self, duration_ns, cpu_ns)
@@ -248,9 +241,12 @@ def begin(loop: Any) -> None:
     clock, cpu = HOT["clock_"], time.thread_time_ns
 
     def follow(*args: Any) -> Any:
-        now_ns = clock()
-        if watched.since_ns:
-            watched.came_round(now_ns)
+        now_ns, since_ns = clock(), watched.since_ns
+        watched.since_ns = 0
+        if since_ns and now_ns - since_ns >= BLOCK_NS:
+            _guard.call("loops", watched.stood_still, since_ns, now_ns)
+        if watched.seen:
+            watched.seen = {}
         found = select(*args)
         watched.cpu_ns = cpu()
         watched.since_ns = clock()
@@ -287,8 +283,9 @@ def end() -> None:
     """Watch the loop of this thread no longer; its last callback counts."""
     watched = _watch.remove(threading.get_ident())
     if watched is not None:
-        if watched.since_ns:
-            watched.came_round(HOT["clock_"]())
+        now_ns = HOT["clock_"]()
+        if watched.since_ns and now_ns - watched.since_ns >= BLOCK_NS:
+            watched.stood_still(watched.since_ns, now_ns)
         if watched.undo is not None:
             watched.undo()
 
