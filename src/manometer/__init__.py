@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._analyze import analyze
     from ._locks import watch_lock
     from ._runtime import disable, enable, flush, questions, start, stop
+    from ._watch_cache import watch_cache
 
 __all__ = [
     "Callsite",
@@ -38,6 +39,7 @@ __all__ = [
     "questions",
     "start",
     "stop",
+    "watch_cache",
     "watch_lock",
 ]
 
@@ -54,6 +56,10 @@ def __getattr__(name: str) -> Any:
         from ._analyze import analyze
 
         return analyze
+    if name == "watch_cache":
+        from ._watch_cache import watch_cache
+
+        return watch_cache
     if name == "watch_lock":
         from ._locks import watch_lock
 

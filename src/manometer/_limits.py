@@ -131,6 +131,20 @@ MAX_QUEUES: Final = 256
 MAX_REQUEST_SHAPES: Final = 2_000
 """Paths of outgoing requests whose template is remembered."""
 
+# Caches.
+MAX_CACHES: Final = 256
+"""Caches, told apart by library, place and shape of their keys, that something is remembered about."""
+MAX_CACHE_EVENTS: Final = 8_192
+"""Uses of caches that wait for the background thread; further ones are left out, and counted."""
+MAX_REUSE_KEYS: Final = 256
+"""Keys of one cache, or arguments of one function, that are followed: a sample, chosen by hash."""
+MAX_COMPUTING: Final = 1_024
+"""Keys of one cache, with those who compute a value for them, that are followed at the same time."""
+MAX_STAMPEDES: Final = 64
+"""Stampedes of one cache that are remembered until they are told."""
+MAX_MEMOIZABLE: Final = 64
+"""Functions whose arguments are followed from one unit of work to the next; 20 kB each."""
+
 # Speaking.
 MAX_FINDING_LINES_PER_MIN: Final = 20
 MAX_SUMMARY_LINES_PER_MIN: Final = 60

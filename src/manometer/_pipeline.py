@@ -9,7 +9,7 @@ from dataclasses import replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from . import _context, _guard, _limits, _queues, _real, _rolling, _spans
+from . import _caches, _context, _guard, _limits, _queues, _real, _rolling, _spans
 from ._expect import Expectations, is_like
 from ._finding import Finding, Report, Status
 from ._governor import Governor
@@ -222,6 +222,7 @@ class Pipeline:
         """Do what is due once a second."""
         _rolling.tick()
         _queues.sample()
+        _caches.fold()
         _guard.report()
         change = self.governor.tick()
         if change is not None:
@@ -248,12 +249,14 @@ class Pipeline:
         _log.warning(text)
 
     def look(self) -> None:
-        """Measure the containers of the application; what keeps growing is reported as a finding of the process."""
+        """Look at the containers and caches of the application; what there is to say of them is said of the process."""
         self.history.containers.sample(self.units)
-        if self.history.growing_containers() or _queues.filling():
-            profile = _context.make_profile("process", "process")
-            _context.seal(profile, set())
+        self.history.caches.look()
+        profile = _context.make_profile("process", "process")
+        _context.seal(profile, set())
+        if self._judge(profile, self.history, self._config.disable):
             self.handle(profile)
+        self.history.caches.told()
 
     def heartbeat(self, state: Literal["start", "running", "stop"]) -> None:
         """Say how manometer is doing: the cure for "is it silent or blind?"."""
@@ -331,12 +334,14 @@ class Pipeline:
         """
         self._stopping = True
         began_s = time.monotonic()
-        self.flush(timeout_s)
+        reached = self.flush(timeout_s)
         thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(_STOP)
             if thread is not threading.current_thread():
                 thread.join(max(0.0, timeout_s - (time.monotonic() - began_s)))
+        if reached:
+            _guard.call("pipeline.look", self.look)
         left = self._queue.qsize()
         if left:
             self.drops["unsent_at_exit"] = self.drops.get("unsent_at_exit", 0) + left

@@ -91,6 +91,15 @@ class Plan:
             return False
         return self.wanted or self.probed or strict
 
+    @property
+    def tells_arguments(self) -> bool:
+        """Whether equal keys mean equal arguments from one unit of work to the next: an instance's identity does not last."""
+        return self._has_key or not self.method
+
+    def follow(self, on: bool) -> None:
+        """Look at every call from the next frame on, or only where somebody asked for it. Background thread."""
+        self.wanted = on or self._has_key or self._size is not None or self.size_at >= 0
+
     def key(self, arguments: tuple[Any, ...]) -> int | None:
         """Return the keyed hash of a call's arguments; None when they cannot be read.
 

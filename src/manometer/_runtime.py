@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _context, _guard, _level, _loops, _rolling, _site, _spans, _watching
+from . import _caches, _context, _guard, _level, _loops, _rolling, _site, _spans, _watching
 from ._config import Config, service_version
 from ._context import HOT
 from ._pipeline import Pipeline
@@ -179,6 +179,7 @@ def stop() -> None:
     _context.sink = None
     _apply(Config())
     _context.drops.clear()
+    _caches.forget()
 
 
 def disable() -> None:
@@ -267,6 +268,7 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     running = _running
     _context.after_fork()
+    _caches.after_fork()
     _rolling.after_fork()
     _loops.after_fork()
     _guard.clear()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from ._cache_facts import CacheFacts, Memoizable
     from ._finding import Finding, Report
     from ._loads import Slower
     from ._model import Callsite, Profile
@@ -48,6 +49,12 @@ class HistoryView(Protocol):
 
     def growing_containers(self) -> Iterable[Container]:
         """Return the containers of the application that only ever grow."""
+
+    def cache_facts(self) -> Iterable[CacheFacts]:
+        """Return what was seen of each cache between the last two looks; none where nobody looked."""
+
+    def memoizable(self) -> Iterable[Memoizable]:
+        """Return the functions that are asked the same from one unit of work to the next."""
 
     def peak_follows_calls(self, route: str, callsite: object) -> tuple[float, int, float] | None:
         """Fit calls at once = a + b x calls over the profiles of *route*.

@@ -12,6 +12,10 @@ from .boundaries.retry_amplification import retry_amplification
 from .boundaries.serial_independents import serial_independents
 from .boundaries.unbounded_fanout import unbounded_fanout
 from .boundaries.unbounded_queue import unbounded_queue
+from .repetition.cache_ineffective import cache_ineffective
+from .repetition.cache_stale import cache_stale
+from .repetition.cache_stampede import cache_stampede
+from .repetition.cache_would_pay import cache_would_pay
 from .repetition.chunk_too_small import chunk_too_small
 from .repetition.duplicate_read import duplicate_read
 from .repetition.n_plus_one import n_plus_one
@@ -50,10 +54,14 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("chunk-too-small", chunk_too_small),
     ("write-loop", write_loop),
     ("duplicate-read", duplicate_read),
+    ("cache-ineffective", cache_ineffective),
     ("repeated-call", repeated_call),
     ("repeated-setup", repeated_setup),
     ("serial-independents", serial_independents),
     ("chatty", chatty),
+    ("cache-stampede", cache_stampede),
+    ("cache-stale", cache_stale),
+    ("cache-would-pay", cache_would_pay),
     ("unbounded-queue", unbounded_queue),
     ("pool-wait", pool_wait),
     ("lock-wait", lock_wait),

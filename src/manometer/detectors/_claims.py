@@ -152,6 +152,7 @@ class Claims:
         self.profile = profile
         self._groups, self._outer = _group_up(profile)
         self._taken: set[Frame] = set()
+        self._blamed: set[Frame] = set()
 
     @property
     def whole_ns(self) -> int:
@@ -195,6 +196,14 @@ class Claims:
     def take(self, group: Group) -> None:
         """Note that a finding explains these calls."""
         self._taken.update(group.frames)
+
+    def blame(self, group: Group) -> None:
+        """Note that a fault lies in these calls, whoever makes them: a later rule shall name them, and not an outer call."""
+        self._blamed.update(group.frames)
+
+    def is_blamed(self, group: Group) -> bool:
+        """Tell whether a fault is known to lie in these calls."""
+        return not self._blamed.isdisjoint(group.frames)
 
     def explains(self, frames: Iterable[Frame]) -> bool:
         """Tell whether a finding explains the calls of any of these frames already."""

@@ -37,6 +37,8 @@ SOURCES: Final[dict[str, Entry]] = {
     "botocore": Entry("botocore.client", "botocore", "BotocoreSource"),
     "event-loop": Entry("asyncio.base_events", "event_loop", "EventLoopSource"),
     "asyncio-queues": Entry("asyncio.queues", "queues", "AsyncioQueuesSource"),
+    "cachetools": Entry("cachetools", "cachetools", "CachetoolsSource"),
+    "django-cache": Entry("django.core.cache", "django_cache", "DjangoCacheSource"),
     "django": Entry("django.core.handlers.base", "django", "DjangoSource"),
     "django-commands": Entry("django.core.management.base", "django_commands", "DjangoCommandsSource"),
     "django-db": Entry("django.db.backends.utils", "django_db", "DjangoDatabaseSource"),

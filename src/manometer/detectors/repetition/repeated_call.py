@@ -28,7 +28,8 @@ def repeated_call(profile: Profile, _history: HistoryView, claims: Claims | None
     same query again, say), where results differ, and where a call costs no more than a lookup.
     """
     claims = claims or Claims(profile)
-    for group in claims.groups(RULE, ("call",)):
+    blamed_first = sorted(claims.groups(RULE, ("call",)), key=lambda group: not claims.is_blamed(group))
+    for group in blamed_first:
         found = repeats_of(group.keys.values())
         if not enough(found, profile.policy) or claims.inside(group):
             continue
