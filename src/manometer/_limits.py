@@ -76,6 +76,8 @@ MAX_LOADS: Final = 128
 """Routes whose units of work are compared by how many ran at once."""
 MAX_LOAD_UNITS: Final = 256
 """Latest units of work of each of them."""
+MAX_INSIDE: Final = 10_000
+"""Objects that somebody is inside of, of calls marked exclusive."""
 MAX_HOLDERS: Final = 16
 """Places that took one resource, and pairs of such a place with what its holder was doing, that are told apart."""
 MAX_HOLDS_ADDED: Final = 10_000

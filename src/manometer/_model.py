@@ -250,6 +250,7 @@ class Profile(_Referable):
         left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
         holds: What it took from others and gave back, in the order of giving back.
         taken: What it holds now.
+        overlaps: Calls marked exclusive that met somebody inside: their callsite and the other one's, how often.
         multiplied: Of queries whose joins multiply: results looked at, rows in them, rows they needed.
         stalls: Moments in which its event loop stood still.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
@@ -292,6 +293,7 @@ class Profile(_Referable):
     left_ns: int = 0
     holds: list[Held] = field(default_factory=list)
     taken: dict[int, Hold] = field(default_factory=dict)
+    overlaps: dict[tuple[Callsite, Callsite], int] = field(default_factory=dict)
     multiplied: dict[Callsite, tuple[int, int, int]] = field(default_factory=dict)
     stalls: list[Stall] = field(default_factory=list)
     first_byte_ns: int = 0

@@ -28,6 +28,7 @@ from .sharing.held_across_io import held_across_io
 from .sharing.gil_contention import gil_contention
 from .sharing.lock_wait import lock_wait
 from .sharing.loop_blocked import loop_blocked
+from .sharing.overlapping_calls import overlapping_calls
 from .sharing.pool_wait import pool_wait
 from .sharing.slower_under_load import slower_under_load
 from .size.growing_container import growing_container
@@ -63,6 +64,7 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("cache-stale", cache_stale),
     ("cache-would-pay", cache_would_pay),
     ("unbounded-queue", unbounded_queue),
+    ("overlapping-calls", overlapping_calls),
     ("pool-wait", pool_wait),
     ("lock-wait", lock_wait),
     ("executor-wait", executor_wait),
