@@ -121,6 +121,7 @@ class Status:
         not_judged: Rule, with the reason it could not judge.
         internal_errors: Failures inside manometer since the start.
         unused_expected: Reasoned exceptions that matched nothing so far.
+        resources: What the process is doing, as the probe of the process last read it, units in the names.
         state: Whether this is the first line, the last one, or one in between.
     """
 
@@ -141,4 +142,5 @@ class Status:
     not_judged: Mapping[str, str] = field(default_factory=dict)
     internal_errors: int = 0
     unused_expected: tuple[str, ...] = ()
+    resources: Mapping[str, float] = field(default_factory=dict)
     state: Literal["start", "running", "stop"] = "running"

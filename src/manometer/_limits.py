@@ -161,3 +161,5 @@ MAX_LOOPS: Final = 64
 """Event loops that are watched at once."""
 MAX_STALLS_PER_PROFILE: Final = 64
 """Moments in which a unit of work had to wait for its event loop."""
+MAX_READINGS: Final = 600
+"""Readings of the process that are kept: ten minutes of one a second."""

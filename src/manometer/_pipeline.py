@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final, Literal, final
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from ._config import Config
     from ._model import Profile
 
+Reading = tuple[int, "dict[str, float]"]
+"""Monotonic instant, with what a probe read then."""
+
 _log: Final = logging.getLogger("manometer")
 _TICK_S: Final = 1.0
 _STOP: Final = object()
@@ -42,7 +46,7 @@ _ON_FINGERPRINTS: Final = frozenset(
         "retry-amplification",
         "serial-independents",
         "wasted-eager-load",
-    }  # fmt: skip
+    }
 )
 """Rules that take calls for different where arguments are unknown, or one value for another."""
 _ON_ALL_CALLS: Final = frozenset({"superlinear", "slowing-call", "slower-under-load", "repeated-setup"})
@@ -74,6 +78,7 @@ class Pipeline:
         sources: Returns the active and the missing sources, for the heartbeat.
         version: Manometer's version.
         ask: Returns the page of the four questions and their answers, for the exporters at exit.
+        probe: Reads what the process is doing.
     """
 
     def __init__(
@@ -86,8 +91,11 @@ class Pipeline:
         version: str = "",
         pid: int = 0,
         ask: Callable[[], tuple[str, list[dict[str, Any]]]] | None = None,
+        probe: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         self._ask = ask
+        self._probe = probe
+        self.readings: deque[Reading] = deque(maxlen=_limits.MAX_READINGS)
         self._config = config
         self._judge = judge
         self._exporters = tuple(exporters)
@@ -169,6 +177,7 @@ class Pipeline:
         profile.slow_ns = self._threshold(profile)
         for reason, count in profile.dropped.items():
             self.drops[reason] = self.drops.get(reason, 0) + count
+        profile.readings = self._within(profile)
         if profile.level < UNITS:
             self.history.add(profile)  # what was recorded in part would teach it wrong
         found = self._judge(profile, self.history, self._config.disable | _unsure(profile), self._extra)
@@ -177,6 +186,22 @@ class Pipeline:
         for name, exporter in self._exporters:
             self._export(name, exporter, "export", report)
         return report
+
+    def _within(self, profile: Profile) -> tuple[Reading, ...]:
+        """Return the readings of the process that were taken while a unit of work was in progress."""
+        ended_ns = profile.started_ns + profile.duration_ns
+        return tuple(each for each in self.readings if profile.started_ns <= each[0] <= ended_ns)
+
+    def read(self) -> None:
+        """Read what the process is doing, if it is time."""
+        now_ns = _context.HOT["clock_"]()
+        if self._probe is None or (
+            self.readings and now_ns - self.readings[-1][0] < self._config.probe_interval_s * 1e9
+        ):
+            return
+        found = _guard.call("probes.process", self._probe)
+        if found:
+            self.readings.append((now_ns, found))
 
     def _threshold(self, profile: Profile) -> int | None:
         """Return the duration from which this route is slow, in nanoseconds; None for the general one."""
@@ -223,6 +248,7 @@ class Pipeline:
         _rolling.tick()
         _queues.sample()
         _caches.fold()
+        self.read()
         _guard.report()
         change = self.governor.tick()
         if change is not None:
@@ -261,6 +287,8 @@ class Pipeline:
     def heartbeat(self, state: Literal["start", "running", "stop"]) -> None:
         """Say how manometer is doing: the cure for "is it silent or blind?"."""
         self._beat_ns = time.monotonic_ns()
+        if state != "start":  # the first one is written on the application's thread
+            self.read()
         status = self.status(state)
         self.new = 0
         self.not_judged = {}
@@ -298,6 +326,7 @@ class Pipeline:
             late=self.late,
             not_judged=self.history.not_judged() | self.not_judged | _spans.not_seen(),
             internal_errors=_guard.total(),
+            resources=self.readings[-1][1] if self.readings else {},
             unused_expected=tuple(self.expectations.unused()),
             state=state,
         )

@@ -121,8 +121,18 @@ def _assemble(config: Config, detectors: tuple[Any, ...], extra: tuple[Any, ...]
         active = tuple(sorted(name for name, (state, _) in states.items() if state == "active"))
         return active, {name: reason for name, (state, reason) in states.items() if state == "inactive"}
 
-    pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked))
-    return _Running(config, pipeline, asked, states=states)
+    read, undo = _probe(config)
+    pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked), read)
+    return _Running(config, pipeline, asked, undo, states)
+
+
+def _probe(config: Config) -> tuple[Callable[[], dict[str, float]] | None, list[Callable[[], None]]]:
+    if config.is_off("process"):
+        return None, []
+    from .probes.process import ProcessProbe
+
+    probe = ProcessProbe()
+    return probe.read, [probe.install()]
 
 
 def _answers(asked: Any) -> Callable[[], tuple[str, list[dict[str, Any]]]]:

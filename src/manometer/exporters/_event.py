@@ -29,6 +29,7 @@ _MAX_FINDINGS: Final = 8
 _MAX_TOP: Final = 3
 _MAX_EVIDENCE: Final = 24
 _MAX_REASONS: Final = 16
+_MAX_READINGS: Final = 24
 _LABEL: Final = 100
 _PLACE: Final = 100
 _FUNCTION: Final = 80
@@ -151,6 +152,7 @@ def up(status: Status, info_hidden: bool = False) -> Event:
         "late": status.late,
         "not_judged": _texts(status.not_judged),
         "errors": status.internal_errors,
+        "resources": {clean(name, 40): value for name, value in [*status.resources.items()][:_MAX_READINGS]},
         "unused_expected": [clean(name, 80) for name in status.unused_expected[:8]],
         "info_hidden": info_hidden,
     }
