@@ -15,6 +15,7 @@ OLDEST: Final[dict[str, tuple[str, str]]] = {
     "asgiref": ("asgiref", "3.6"),
     "asyncpg": ("asyncpg", "0.27"),
     "botocore": ("botocore", "1.20"),
+    "cachetools": ("cachetools", "5.0"),
     "celery": ("celery", "5.3"),
     "django": ("Django", "4.2"),
     "fastapi": ("fastapi", "0.100"),

@@ -21,7 +21,7 @@ _POINT: Final = "sources.cachetools"
 _OWN_FRAMES: Final = 4
 _known: Final[Held[Cache]] = Held(_caches.forget_one)
 _storing: Final[set[Any]] = set()
-"""Owners inside `setdefault`, which reads before it stores."""
+"""Owners that store now: what they read meanwhile, nobody asked for."""
 _version = ""
 
 
@@ -116,9 +116,24 @@ def _read(wrapped: Callable[..., Any], cache: Any, args: tuple[Any, ...], kwargs
 
 
 def _store(wrapped: Callable[..., Any], cache: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    wrapped(*args, **kwargs)
-    if len(args) > 1:
-        _guard.call(_POINT, _note, cache, "set", args[0], args[1])
+    return _keep(wrapped, cache, args, kwargs, args[1] if len(args) > 1 else None)
+
+
+def _keep(
+    wrapped: Callable[..., Any], cache: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
+) -> Any:
+    """Store, and note nothing of what that reads: what is thrown out is read first."""
+    who = _guard.call(_POINT, _caches.owner)
+    is_outer = who not in _storing
+    _storing.add(who)
+    try:
+        done = wrapped(*args, **kwargs)
+    finally:
+        if is_outer:
+            _storing.discard(who)
+    if args and is_outer:
+        _guard.call(_POINT, _note, cache, "set", args[0], value)
+    return done
 
 
 def _get(wrapped: Callable[..., Any], cache: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -130,15 +145,7 @@ def _get(wrapped: Callable[..., Any], cache: Any, args: tuple[Any, ...], kwargs:
 
 
 def _default(wrapped: Callable[..., Any], cache: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    who = _guard.call(_POINT, _caches.owner)
-    _storing.add(who)
-    try:
-        value = wrapped(*args, **kwargs)
-    finally:
-        _storing.discard(who)
-    if args:
-        _guard.call(_POINT, _note, cache, "set", args[0], value)
-    return value
+    return _keep(wrapped, cache, args, kwargs, args[1] if len(args) > 1 else kwargs.get("default"))
 
 
 _TAPS: Final = {"__getitem__": _read, "__setitem__": _store, "setdefault": _default}

@@ -44,7 +44,8 @@ class DjangoCacheSource:
         require(CacheHandler.create_connection, "self", "alias")
         _version = django.get_version()
         _undos.append(patch(CacheHandler, "create_connection", _created))
-        for made in caches.all(initialized_only=True):
+        # Asking for connections reads the settings, which may not be there yet; then none was made either.
+        for made in caches.all(initialized_only=True) if "settings" in vars(caches) else ():
             _tap(type(made))
 
         def undo() -> None:
