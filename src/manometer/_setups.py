@@ -66,7 +66,7 @@ SETUPS: Final[dict[str, Setup]] = {
         Setup("pymongo.MongoClient", "pymongo", "MongoClient.__init__", _CLIENT, always=True),
         Setup("redis.Redis", "redis.client", "Redis.__init__", _CLIENT),
         Setup("redis.asyncio.Redis", "redis.asyncio.client", "Redis.__init__", _CLIENT),
-        Setup("connection (redis)", "redis.connection", "AbstractConnection.connect", _CLIENT),
+        Setup("connection (redis)", "redis.connection", "Connection._connect", _CLIENT),
         Setup("sqlalchemy.Engine", "sqlalchemy.engine.base", "Engine.__init__", _ENGINE, always=True),
         Setup("ssl.SSLContext (certificates)", "ssl", "SSLContext.load_verify_locations", _TLS),
         Setup("ssl.SSLContext (system certificates)", "ssl", "SSLContext.load_default_certs", _TLS),

@@ -276,3 +276,15 @@ def test_undoing_gives_everything_back() -> None:
     assert "load_verify_locations" not in vars(ssl.SSLContext) or not hasattr(
         vars(ssl.SSLContext)["load_verify_locations"], "__wrapped__"
     )
+
+
+def test_a_redis_client_makes_its_connection_once_however_often_it_is_asked(redis_server):
+    import redis
+
+    client = redis.Redis(port=redis_server)
+
+    with record() as recorded:
+        for number in range(10):
+            client.get(f"item:{number}")
+
+    assert setups(recorded)["connection (redis)"] == 1
