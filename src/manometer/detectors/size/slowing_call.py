@@ -23,7 +23,7 @@ _SURE: Final = 2
 """Units of work that must show it, and three quarters of those that could, before it is confirmed."""
 
 
-_TIMES_ALONE: Final = 4
+_TIMES_ALONE: Final = 3
 _MORE_ALONE_NS: Final = 10_000_000
 
 
@@ -33,7 +33,7 @@ def slowing_call(profile: Profile, history: HistoryView, claims: Claims | None =
     From 24 calls of one frame: the shortest of each octave of call numbers rises by a quarter and
     more through at least three octaves and doubles in all, while a call returns no more rows. Calls that
     overlap are left out: the later one ends, the longer it took. Another service may be busy with
-    others meanwhile, so that one unit of work alone must show four times the time, and 10 ms more.
+    others meanwhile, so that one unit of work alone must show three times the time, and 10 ms more.
     Silent about calls that another finding explains: one fault, one finding.
     """
     claims = claims or Claims(profile)
