@@ -19,7 +19,7 @@ from ._tapped import LIBRARIES
 from .peers import PEERS
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("calls", "peers", "taps", "pipeline", "demo")
+PARTS = ("calls", "peers", "taps", "pipeline", "governor", "demo")
 
 
 def run(core: str, module: str, *arguments: str) -> dict[str, Any]:

@@ -96,6 +96,10 @@ def rows(results: dict[str, Any]) -> Iterator[Row]:
     yield from _peers(results.get("peers", {}), budgets["peers"])
     yield from _taps(results.get("taps", {}), budgets["taps"])
     yield from _pipeline(results.get("pipeline", {}), budgets["pipeline"])
+    for core, part in results.get("governor", {}).items():
+        if "late_ns" in part:
+            ratio = part["late_ns"] / part["bare_ns"]
+            yield Row("hot loop after 5 s", core, ratio, budgets["governor"]["hot_loop"], unit="bare")
     for core, part in results.get("demo", {}).items():
         for state, figures in part["states"].items():
             limit = budgets["demo"][core] if state == "on" else None

@@ -53,6 +53,13 @@ def test_a_tap_is_compared_with_what_opentelemetry_adds():
     assert [(row.value, row.limit, row.kept) for row in rows] == [(5.0, None, True), (0.25, 0.125, False)]
 
 
+def test_a_hot_loop_is_timed_beside_the_same_function_unmeasured():
+    found = part("governor")
+
+    assert found["calls"] == 100_000
+    assert found["first_ns"] > found["bare_ns"] > 0
+
+
 def test_judging_is_timed_by_the_number_of_calls_and_frames_do_not_grow_with_them():
     found = part("pipeline")
 
