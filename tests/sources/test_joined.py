@@ -151,6 +151,11 @@ class TestNeeded:
         assert needed_of(rows, whole=False) == 2 * 8
         assert needed_of(rows) == 0
 
+    def test_one_parent_with_more_rows_than_are_kept(self):
+        rows = [(1, a, 100 + b) for a in range(30) for b in range(30)][:401]
+
+        assert needed_of(rows, whole=False) == 13 + 30 + 11
+
     def test_rows_of_different_length(self):
         assert needed_of([(1, 2), (1, 2, 3)]) == 0
 

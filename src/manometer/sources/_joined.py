@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -98,11 +98,24 @@ def needed_of(rows: Sequence[_Row], *, whole: bool = True) -> int:
     if any(len(row) != width for row in rows):
         return 0
     groups = _groups(rows, whole=whole)
+    if not groups:
+        return _needed_of_part(rows, width)
     free = [at for at in range(1, width) if any(len({row[at] for row in group}) > 1 for group in groups)]
     for one, other in combinations(_different(groups, free)[:_FREE], 2):
         needed = _product(groups, one, other, width)
         if needed:
             return needed
+    return 0
+
+
+def _needed_of_part(rows: Sequence[_Row], width: int) -> int:
+    """The same for one parent that has more rows than are kept: without the last, unfinished value of a column."""
+    varying = [at for at in range(1, width) if len({row[at] for row in rows}) > 1]
+    for one, other in permutations(_different([list(rows)], varying)[:_FREE], 2):
+        part = [row for row in rows if row[one] != rows[-1][one]]
+        needed = _product([part], one, other, width) if len(part) >= _LEAST else 0
+        if needed:
+            return needed + len(rows) - len(part)
     return 0
 
 
