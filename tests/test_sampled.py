@@ -47,8 +47,9 @@ def wrappers() -> Iterator[Wrappers]:
     found.put_level(FULL)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clock() -> Iterator[FakeClock]:
+    """Calls take no time, or a busy machine could make them long enough to be looked at one by one."""
     with FakeClock() as fake:
         yield fake
 
