@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LEAST_NS: Final = 200_000
 """Mean call from which its arguments are followed: it costs 2 us to look at them."""
+_GOOD: Final = 0.5
 _GIVE_UP: Final = 2_000
 _NOTHING: Final = keyed(None)
 _ENOUGH: Final = 1_000
@@ -161,6 +162,22 @@ class CacheWatch:
                 )
             )
         return found
+
+
+def healthy() -> list[tuple[int, float, Callsite]]:
+    """Return the caches that answer most of what they are asked: reads, hit ratio and place, the busiest first.
+
+    Any thread; 0.3 ms.
+    """
+    _caches.fold()
+    seen = [(cache.counts.hits, cache.counts.gets, cache.callsite) for cache in _caches.all_caches()]
+    seen += [(reading[0], reading[0] + reading[1], callsite) for reading, callsite, _ in _lru.read().values()]
+    good = [
+        (gets, hits / gets, callsite)
+        for hits, gets, callsite in seen
+        if gets >= _ENOUGH and hits >= _GOOD * gets
+    ]
+    return sorted(good, key=lambda each: -each[0])
 
 
 def _writes(frame: Frame) -> bool:

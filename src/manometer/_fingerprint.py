@@ -57,6 +57,7 @@ _LATE: Final = {
 _INTS: Final = ("Int2", "Int4", "Int8", "IntNumeric")
 """Integers that say how wide they are; Django sends them to PostgreSQL."""
 _KEY_TYPES: Final = ("UUID", "ObjectId", *_INTS)
+_PLAIN: Final = {"Decimal": "D", "date": "y", "ObjectId": "o"}
 _ROWS: Final = ("Row", "Record")
 _late: dict[int, tuple[str, Any]] = {}
 _modules_seen = 0
@@ -236,10 +237,8 @@ def _late_text(value: Any, kind: int) -> str | None:
     if name == "UUID":
         digits = f"{value.int:032x}"
         return f"s36:{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-    if name == "Decimal":
-        return f"D{value};"
-    if name == "date":
-        return f"y{value.isoformat()};"
+    if name in _PLAIN:
+        return f"{_PLAIN[name]}{value!s};"
     if name in ("datetime", "time"):
         zone = value.tzinfo
         if zone is not None and _late_name(id(type(zone))) not in ("timezone", "ZoneInfo"):
@@ -247,8 +246,6 @@ def _late_text(value: Any, kind: int) -> str | None:
         return f"z{value.isoformat()};"
     if name == "timedelta":
         return f"e{value.days},{value.seconds},{value.microseconds};"
-    if name == "ObjectId":
-        return f"o{value!s};"
     if name == "ZoneInfo":
         return f"Z{len(value.key)}:{value.key}" if type(value.key) is str else None
     return f"u{value.utcoffset(None)};" if name == "timezone" else None

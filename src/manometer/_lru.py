@@ -60,8 +60,8 @@ def _callsite(name: str, code: Any, file: str) -> Callsite:
 
 def _wrappers() -> Iterator[tuple[str, Any, str]]:
     for module_name, module in list(sys.modules.items()):
-        file = vars(module).get("__file__") if type(module) is type(sys) else None
-        if type(file) is not str or not is_application(file):
+        file = _file_of(module_name, module)
+        if not file:
             continue
         for name, value in list(vars(module).items()):
             value = _beneath(value)
@@ -73,6 +73,14 @@ def _wrappers() -> Iterator[tuple[str, Any, str]]:
                     member = _beneath(member)
                     if _is_wrapper(member):
                         yield f"{module_name}.{name}.{inner}", member, file
+
+
+def _file_of(name: str, module: Any) -> str:
+    """Return the file of a module of the application; empty for others. A script has none once it has run."""
+    if type(module) is not type(sys):
+        return ""
+    file = vars(module).get("__file__", "-" if name == "__main__" else "")
+    return file if type(file) is str and (file == "-" or is_application(file)) else ""
 
 
 def _beneath(value: Any) -> Any:

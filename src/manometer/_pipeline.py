@@ -104,6 +104,7 @@ class Pipeline:
         self._version = version
         self._pid = pid
         self.history = History()
+        self.history.caches.begin()
         self.ledger = Ledger(config, self.history.profiles)
         self.expectations = Expectations(config.expect)
         self.governor = Governor(config.max_overhead)

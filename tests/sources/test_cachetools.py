@@ -45,7 +45,7 @@ def facts(work: Any) -> Any:
     history = History()
     with record(history=history):
         work()
-    (found,) = history.cache_facts()
+    (found,) = (each for each in history.cache_facts() if each.callsite.library != "functools")
     return found
 
 
@@ -119,7 +119,7 @@ def test_a_key_that_is_the_users_own_object_runs_no_code_of_ours_and_is_left_out
     with record(history=history):
         work()
 
-    assert sum(found.counts.gets for found in history.cache_facts()) == 0
+    assert sum(found.counts.gets for found in history.cache_facts() if found.callsite.kind == "cache") == 0
 
 
 def test_a_cache_that_is_gone_is_forgotten():
