@@ -18,6 +18,7 @@ from manometer._context import HOT, close_profile, open_profile, restore
 from manometer._course import FIRST
 from manometer._detail import FrameDetail, KeyUse
 from manometer._model import Callsite
+from manometer.sources import _query
 
 pytestmark = pytest.mark.skipif(
     _native.core is None, reason="the compiled core is not built, or not asked for"
@@ -36,7 +37,7 @@ def in_python(module: Any) -> Any:
     return made
 
 
-CALLS, FINGERPRINT, SITE = in_python(_calls), in_python(_fingerprint), in_python(_site)
+CALLS, FINGERPRINT, SITE, QUERY = map(in_python, (_calls, _fingerprint, _site, _query))
 
 plain = (
     st.none()
@@ -155,6 +156,64 @@ class TestKeyedHashes:
         assert _fingerprint.keyed(1) is not None
 
 
+class TestQueries:
+    @given(
+        st.lists(st.tuples(st.sampled_from(["SELECT 1", "SELECT 2", b"SELECT 1", None]), values), max_size=6)
+    )
+    def test_the_same_statements_with_the_same_parameters_are_equal(self, asked):
+        expected = [QUERY._key(*each) for each in asked]
+
+        found = [_query._key(*each) for each in asked]
+
+        assert [each is None for each in found] == [each is None for each in expected]
+        assert _pattern(found) == _pattern([repr(each) for each in expected])
+
+    @pytest.mark.parametrize(
+        "text", ["SELECT a FROM t WHERE b = ?", "UPDATE t SET a = ?", "BEGIN", "SELECT 1"]
+    )
+    def test_a_line_is_the_same_callsite_the_second_time(self, text):
+        opened = open_profile("unit", to=lambda _: None)
+        origin = _query.Origin("sqlite", "shop", "sqlite3", "3")
+        found = []
+        for _ in range(3):
+            query = _query.begin_query(opened.branch, text, origin, 1)
+            found.append(
+                query and (query.call.callsite, query.callers[:1], query.statement, query.text, query.many)
+            )
+        restore(opened)
+        close_profile(opened)
+
+        assert found == [found[0]] * 3
+        assert (found[0] is None) == (text in ("BEGIN", "SELECT 1"))
+        assert found[0] is None or found[0][0].function.endswith(
+            "test_a_line_is_the_same_callsite_the_second_time"
+        )
+
+    def test_two_lines_are_two_callsites(self):
+        opened = open_profile("unit", to=lambda _: None)
+        origin = _query.Origin("sqlite", "shop", "sqlite3", "3")
+        sites = set()
+        for _ in range(2):
+            sites.add(_query.begin_query(opened.branch, "SELECT a FROM t", origin, 1).call.callsite.line)
+            sites.add(_query.begin_query(opened.branch, "SELECT a FROM t", origin, 1).call.callsite.line)
+        restore(opened)
+        close_profile(opened)
+
+        assert len(sites) == 2
+
+    def test_callers_are_looked_at_for_the_first_calls_only(self):
+        opened = open_profile("unit", to=lambda _: None)
+        origin, told = _query.Origin("sqlite", "shop", "sqlite3", "3"), []
+        for _ in range(_query._CHAINS + 4):
+            query = _query.begin_query(opened.branch, "SELECT a FROM u", origin, 1)
+            told.append(query.callers != ())
+            _query.end_query(query, (), False, HOT["clock_"]())
+        restore(opened)
+        close_profile(opened)
+
+        assert told[_query._CHAINS :] == [False] * 4
+
+
 def _is_literal(value: Any) -> bool:
     return type(value) in (int, str, bytes, bool) and len(repr(value)) < 4_000
 
@@ -171,6 +230,7 @@ operations = st.lists(
             "site": st.integers(0, 2),
             "key": st.none() | st.integers(0, 40),
             "values": st.lists(st.integers(0, 6), max_size=3).map(tuple),
+            "arguments": st.none() | st.lists(st.integers(0, 3), max_size=2),
             "batch": st.integers(0, 3),
             "error": st.sampled_from(["", "", "", "KeyError", "TimeoutError", "CancelledError"]),
             "callers": st.sampled_from([(), (("a.py", 1, "f"),), (("a.py", 2, "g"), ("b.py", 3, "h"))]),
@@ -180,7 +240,7 @@ operations = st.lists(
             "inside": st.booleans(),
         }
     ),
-    max_size=60,
+    max_size=24,
 )  # fmt: skip
 SITES = [
     Callsite(name="read", kind="db", operation="read"),
@@ -244,7 +304,7 @@ def _added_up(calls: Any, performed: list[dict[str, Any]]) -> Any:
                 continue
             now_ns += each["took_ns"]
             calls.end(
-                call, key=each["key"], values=each["values"], batch=each["batch"], error=each["error"],
+                call, key=each["key"], values=each["values"], arguments=each["arguments"], batch=each["batch"], error=each["error"],
                 cancelled=each["error"] == "CancelledError", callers=each["callers"], ended_ns=now_ns,
             )  # fmt: skip
             if each["rows"] is not None:
@@ -301,6 +361,7 @@ class TestBounds:
             "MAX_KEY_CHARS": _fingerprint.MAX_KEY_CHARS,
             "MAX_COLUMNS": _fingerprint.MAX_COLUMNS,
             "MAX_ROWS_HASHED": _fingerprint.MAX_ROWS_HASHED,
+            "CHAINS": _query._CHAINS,
         }
 
 

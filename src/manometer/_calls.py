@@ -11,6 +11,7 @@ from ._boundary import NO_BACK_OFF_NS, is_timeout
 from ._context import HOT, Branch, drops, new_frame
 from ._course import FIRST, Course
 from ._detail import Exemplar, KeyUse
+from ._fingerprint import values_of
 from ._model import OPEN_CALL, Read
 from ._native import core, in_c
 
@@ -68,6 +69,7 @@ def end(
     *,
     key: int | None = None,
     values: tuple[int, ...] = (),
+    arguments: object = None,
     batch: int = 0,
     error: str = "",
     cancelled: bool = False,
@@ -80,6 +82,7 @@ def end(
         call: From `begin`.
         key: Keyed hash of all arguments; None when they could not be read.
         values: Keyed hashes of the key-like ones among them.
+        arguments: Instead of them the arguments themselves, which are read only where they are new.
         batch: Values of an IN list, or parameter sets of an `executemany`; 0 when there is none.
         error: Type of the exception; empty for success.
         cancelled: The error is a cancellation.
@@ -123,6 +126,8 @@ def end(
     if key is None:
         detail.unkeyed += 1
     else:
+        if arguments is not None and key not in detail.keys and len(detail.keys) < _limits.MAX_KEYS_PER_FRAME:
+            values = values_of(arguments)
         _add_key(call, detail, profile, key, values, duration_ns, ended_ns, error)
     if call.callsite.operation == "write":
         profile.write_epoch += 1

@@ -48,7 +48,7 @@ static PyObject *add_error, *keep_slow, *make_course, *is_timeout, *make_read, *
 static PyObject *late_value, *late_cells;                                /* of `_fingerprint` */
 static PyObject *str_sealed, *str_write_epoch, *str_keys, *str_returned, *str_operation, *str_write, *str_least_ns,
     *str_total_ns, *str_rows, *str_values, *str_asked, *str_add,  *str_limit, *str_clock, *str_plain, *str_get, *str_f_back,
-    *str_co_filename, *str_bit_length, *str_update;
+    *str_co_filename, *str_bit_length, *str_update, *str_cache, *str_f_lineno;
 
 /* ---- small tools ---------------------------------------------------------------------------------------------- */
 
@@ -729,10 +729,25 @@ static int add_callers(Detail *detail, PyObject *callers)
 }
 
 typedef struct {
-    PyObject *key, *values, *error, *callers; /* borrowed from the caller; NULL for none */
+    PyObject *key, *values, *arguments, *error, *callers; /* borrowed from the caller; NULL for none */
     long long batch, ended_ns;
     int cancelled;
 } Ending;
+
+static PyObject *values_of(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
+
+/* Note where the values of a call came from; they are hashed only now that they are known to count. */
+static int add_values(Detail *detail, PyObject *profile, Ending *how)
+{
+    PyObject *values = how->arguments != NULL ? values_of(NULL, &how->arguments, 1, NULL) : ref(how->values);
+    int failed = 0;
+    if (values == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (PyTuple_Size(values) > 0)
+        failed = add_flow(detail, profile, values);
+    Py_DECREF(values);
+    return failed;
+}
 
 static int add_key(Call *call, Detail *detail, PyObject *profile, Ending *how, long long duration_ns)
 {
@@ -750,8 +765,7 @@ static int add_key(Call *call, Detail *detail, PyObject *profile, Ending *how, l
         }
         put(&call->use, ref(use));
         if (add_use((Use *)use, call->write_epoch, how->ended_ns - duration_ns, how->ended_ns, how->error) < 0
-            || (is_new && how->error == NULL && how->values != NULL && PyTuple_Size(how->values) > 0
-                && add_flow(detail, profile, how->values) < 0)) {
+            || (is_new && how->error == NULL && add_values(detail, profile, how) < 0)) {
             Py_DECREF(use);
             return -1;
         }
@@ -823,6 +837,8 @@ static int read_ending(Ending *how, PyObject *name, PyObject *value)
         how->key = value == Py_None ? NULL : value;
     else if (PyUnicode_CompareWithASCIIString(name, "values") == 0)
         how->values = value;
+    else if (PyUnicode_CompareWithASCIIString(name, "arguments") == 0)
+        how->arguments = value == Py_None ? NULL : value;
     else if (PyUnicode_CompareWithASCIIString(name, "batch") == 0)
         how->batch = PyLong_AsLongLong(value);
     else if (PyUnicode_CompareWithASCIIString(name, "error") == 0)
@@ -857,7 +873,7 @@ static int check_ending(Ending *how)
 static PyObject *end_call(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     Call *call = count > 0 ? (Call *)args[0] : NULL;
-    Ending how = {NULL, NULL, NULL, NULL, 0, 0, 0};
+    Ending how = {NULL, NULL, NULL, NULL, NULL, 0, 0, 0};
     Py_ssize_t at, given = names == NULL ? 0 : PyTuple_Size(names);
     PyObject *branch, *frame, *detail, *profile;
     int sealed, failed;
@@ -1646,6 +1662,240 @@ static PyObject *own_branch(PyObject *self, PyObject *unused)
     return mine < 0 ? NULL : get;
 }
 
+/* ---- database calls ---------------------------------------------------------------------------------------------- */
+
+#define CHAINS 16
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *call, *statement, *callers, *text, *parameters, *covers, *cover, *before;
+    long long part_ns;
+    char many;
+} Query;
+
+static PyTypeObject *query_type;
+static PyObject *statements, *quick_sites, *known_files; /* vars of `_statement`; `_site.quick`; what is known of files */
+static PyObject *callers_above;
+
+#define QUERY_OBJECTS(each) \
+    each(call) each(statement) each(callers) each(text) each(parameters) each(covers) each(cover) each(before)
+
+static PyObject *make_query(PyObject *call, PyObject *statement, PyObject *callers, PyObject *text)
+{
+    Query *query = (Query *)PyType_GenericAlloc(query_type, 0);
+    if (query == NULL)
+        return NULL;
+    query->call = ref(call);
+    query->statement = ref(statement);
+    query->callers = ref(callers);
+    query->text = ref(text);
+    query->parameters = PyTuple_New(0);
+    query->covers = ref(Py_None);
+    query->cover = ref(Py_None);
+    query->before = ref(Py_False);
+    if (query->parameters == NULL)
+        Py_CLEAR(query);
+    return (PyObject *)query;
+}
+
+static PyObject *query_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"call", "known", "callers", "text", NULL};
+    PyObject *call, *statement, *callers, *text;
+    (void)type;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO", names, &call, &statement, &callers, &text))
+        return NULL;
+    return make_query(call, statement, callers, text);
+}
+
+static int query_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Query *query = (Query *)self;
+    Py_VISIT(Py_TYPE(self));
+#define VISIT(name) Py_VISIT(query->name);
+    QUERY_OBJECTS(VISIT)
+#undef VISIT
+    return 0;
+}
+
+static int query_clear(PyObject *self)
+{
+    Query *query = (Query *)self;
+#define CLEAR(name) drop_field(&query->name);
+    QUERY_OBJECTS(CLEAR)
+#undef CLEAR
+    return 0;
+}
+
+static void query_dealloc(PyObject *self) { release(self, query_clear); }
+
+static PyMemberDef query_members[] = {
+    {"call", T_OBJECT_EX, offsetof(Query, call), 0, NULL},
+    {"statement", T_OBJECT_EX, offsetof(Query, statement), 0, NULL},
+    {"callers", T_OBJECT_EX, offsetof(Query, callers), 0, NULL},
+    {"text", T_OBJECT_EX, offsetof(Query, text), 0, NULL},
+    {"parameters", T_OBJECT_EX, offsetof(Query, parameters), 0, NULL},
+    {"_covers", T_OBJECT_EX, offsetof(Query, covers), 0, NULL},
+    {"_cover", T_OBJECT_EX, offsetof(Query, cover), 0, NULL},
+    {"_before", T_OBJECT_EX, offsetof(Query, before), 0, NULL},
+    {"part_ns", T_LONGLONG, offsetof(Query, part_ns), 0, NULL},
+    {"many", T_BOOL, offsetof(Query, many), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot query_slots[] = {
+    {Py_tp_doc, "A statement in execution; its methods are those of `_query.Query`."},
+    {Py_tp_new, query_new},
+    {Py_tp_traverse, query_traverse},
+    {Py_tp_clear, query_clear},
+    {Py_tp_dealloc, query_dealloc},
+    {Py_tp_members, query_members},
+    {0, NULL},
+};
+
+static PyType_Spec query_spec = {
+    "manometer._core.Query", sizeof(Query), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, query_slots,
+};
+
+/* The callsite that `_query._find` has remembered: a new reference; NULL without an exception where it has not. */
+static PyObject *quick_site(PyObject *frame, PyObject *known, PyObject *origin)
+{
+    PyObject *code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame), *key, *entry, *site = NULL;
+    PyObject *parts[4];
+    int at;
+    parts[0] = PyLong_FromVoidPtr(code);
+    parts[1] = PyObject_GetAttr(frame, str_f_lineno);
+    parts[2] = PyLong_FromVoidPtr(known);
+    parts[3] = PyLong_FromVoidPtr(origin);
+    Py_DECREF(code); /* the frame keeps it */
+    key = parts[0] && parts[1] && parts[2] && parts[3] ? PyTuple_Pack(4, parts[0], parts[1], parts[2], parts[3]) : NULL;
+    for (at = 0; at < 4; at++)
+        Py_XDECREF(parts[at]);
+    if (key == NULL)
+        return NULL;
+    entry = PyDict_GetItemWithError(quick_sites, key);
+    if (entry != NULL && Py_TYPE(entry) == &PyTuple_Type && PyTuple_Size(entry) > 0)
+        site = ref(PyTuple_GetItem(entry, 0));
+    Py_DECREF(key);
+    return site;
+}
+
+/* What is known of a text that was seen before: a new reference; NULL without an exception for another one. */
+static PyObject *known_statement(PyObject *text)
+{
+    PyObject *cache = PyDict_GetItemWithError(statements, str_cache);
+    return is_dict(cache) ? ref(PyDict_GetItemWithError(cache, text)) : NULL;
+}
+
+static int is_control(PyObject *known)
+{
+    PyObject *operation = PyObject_GetAttr(known, str_operation);
+    int found = operation == NULL ? -1
+                                  : PyUnicode_Check(operation)
+                                        && PyUnicode_CompareWithASCIIString(operation, "control") == 0;
+    Py_XDECREF(operation);
+    return found;
+}
+
+/* Whether a frame is of a file that is known to be the application's, and no place of another one. */
+static int is_application(PyObject *frame)
+{
+    PyObject *code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame), *file = PyObject_GetAttr(code, str_co_filename);
+    int found = file != NULL && PyUnicode_CheckExact(file) && PyDict_GetItemWithError(known_files, file) == Py_True;
+    Py_XDECREF(file);
+    Py_DECREF(code);
+    return found;
+}
+
+/* Open a call at a known callsite; the first ones say who called the caller. */
+static PyObject *open_query(PyObject *on, PyObject *site, PyObject *known, PyObject *frame, PyObject *text)
+{
+    PyObject *args[2], *call, *callers = NULL, *query = NULL, *seen;
+    Frame *parent = (Frame *)((Branch *)on)->frame;
+    int is_new = 1;
+    if (is_frame((PyObject *)parent) && is_dict(parent->children)) {
+        seen = PyDict_GetItemWithError(parent->children, site);
+        if (seen == NULL && PyErr_Occurred())
+            return NULL;
+        is_new = seen == NULL || !is_frame(seen) || ((Frame *)seen)->calls < CHAINS;
+    }
+    callers = is_new ? PyObject_CallFunctionObjArgs(callers_above, frame, Py_None, NULL) : PyTuple_New(0);
+    if (callers == NULL)
+        return NULL;
+    args[0] = on;
+    args[1] = site;
+    call = begin_call(NULL, args, 2);
+    if (call != NULL)
+        query = make_query(call, known, callers, text);
+    Py_XDECREF(call);
+    Py_DECREF(callers);
+    return query;
+}
+
+/* Arguments (branch, text, origin): as `_query.begin_query`; NotImplemented for what was not seen before. */
+static PyObject *begin_query(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *known, *frame, *site = NULL, *query = NULL, *steps[2];
+    int control;
+    (void)self;
+    if (count != 3 || statements == NULL)
+        return wrong_arguments("begin_query"), NULL;
+    known = is_branch(args[0]) && PyUnicode_CheckExact(args[1]) ? known_statement(args[1]) : NULL;
+    if (known == NULL)
+        return PyErr_Occurred() ? NULL : ref(Py_NotImplemented);
+    control = is_control(known);
+    if (control) {
+        Py_DECREF(known);
+        return control < 0 ? NULL : ref(Py_None);
+    }
+    steps[0] = (PyObject *)PyEval_GetFrame();
+    steps[1] = known_files;
+    frame = steps[0] == NULL ? ref(Py_None) : outwards(NULL, steps, 2);
+    if (frame != NULL && Py_TYPE(frame) == python_frame && is_application(frame))
+        site = quick_site(frame, known, args[2]);
+    if (site != NULL)
+        query = open_query(args[0], site, known, frame, args[1]);
+    else if (!PyErr_Occurred())
+        query = ref(Py_NotImplemented);
+    Py_XDECREF(site);
+    Py_XDECREF(frame);
+    Py_DECREF(known);
+    return query;
+}
+
+/* Arguments (text, parameters): as `_query._key`. */
+static PyObject *query_key(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    Hash hash;
+    Py_ssize_t room = MAX_ITEMS;
+    int fed, plain = is_plain();
+    Py_hash_t text;
+    (void)self;
+    if (count != 2 || plain < 0)
+        return PyErr_Occurred() ? NULL : (wrong_arguments("query_key"), NULL);
+    if (plain || !PyUnicode_CheckExact(args[0]))
+        return ref(Py_None);
+    text = PyObject_Hash(args[0]); /* kept by the text itself, which is long and comes again */
+    begin_hash(&hash);
+    feed_tagged(&hash, 'q', (uint64_t)text);
+    fed = feed(&hash, args[1], MAX_DEPTH, &room);
+    return fed < 0 ? NULL : fed == 0 ? ref(Py_None) : hash_object(&hash);
+}
+
+/* Arguments (vars of `_statement`, `_site.quick`, what is known of files, `_site.above`). */
+static PyObject *bind_queries(PyObject *self, PyObject *args)
+{
+    PyObject *cache, *sites, *files, *above;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O!O!O!O", &PyDict_Type, &cache, &PyDict_Type, &sites, &PyDict_Type, &files, &above))
+        return NULL;
+    put(&statements, ref(cache));
+    put(&quick_sites, ref(sites));
+    put(&known_files, ref(files));
+    put(&callers_above, ref(above));
+    Py_RETURN_NONE;
+}
+
 /* ---- setting up -------------------------------------------------------------------------------------------------- */
 
 /* Arguments (key, HOT, and the functions for what is rare): see `_native.bind_taps`. */
@@ -1703,7 +1953,7 @@ static PyObject *bounds(PyObject *self, PyObject *unused)
         BOUND(MAX_KEYS_PER_FRAME), BOUND(MAX_KEYS_PER_PROFILE), BOUND(MAX_READS), BOUND(MAX_VALUES_PER_FRAME),
         BOUND(MAX_CALLERS_PER_FRAME), BOUND(MAX_STACK_WALK), BOUND(RUN_GAP_NS), BOUND(NO_BACK_OFF_NS),
         BOUND(FIRST_OF_COURSE), BOUND(MAX_ITEMS), BOUND(MAX_DEPTH), BOUND(MAX_KEY_CHARS), BOUND(MAX_COLUMNS),
-        BOUND(MAX_ROWS_HASHED),
+        BOUND(MAX_ROWS_HASHED), BOUND(CHAINS),
 #undef BOUND
     };
     PyObject *made = PyDict_New();
@@ -1736,6 +1986,9 @@ static PyMethodDef tap_methods[] = {
     {"result_key", result_key, METH_O, "result_key(rows)"},
     {"outwards", FAST(outwards), METH_FASTCALL, "outwards(frame, known)"},
     {"forget_codes", forget_codes, METH_NOARGS, "Forget which code objects are libraries'."},
+    {"begin_query", FAST(begin_query), METH_FASTCALL, "begin_query(branch, text, origin)"},
+    {"query_key", FAST(query_key), METH_FASTCALL, "query_key(text, parameters)"},
+    {"bind_queries", bind_queries, METH_VARARGS, "bind_queries(vars of _statement, quick, files, above)"},
     {"bounds", bounds, METH_NOARGS, "The bounds as they were compiled, by their names in Python."},
     {"own_branch", own_branch, METH_NOARGS, "The branch to write to, or None."},
     {NULL, NULL, 0, NULL},
@@ -1762,7 +2015,8 @@ static int set_up_taps(PyObject *module)
         {&str_operation, "operation"}, {&str_write, "write"}, {&str_least_ns, "least_ns"}, {&str_total_ns, "total_ns"},
         {&str_rows, "rows"}, {&str_values, "values"}, {&str_asked, "asked"}, {&str_add, "add"},
         {&str_limit, "limit_"}, {&str_clock, "clock_"}, {&str_plain, "plain_"}, {&str_get, "get_"}, {&str_f_back, "f_back"}, {&str_co_filename, "co_filename"},
-        {&str_bit_length, "bit_length"}, {&str_update, "update"},
+        {&str_bit_length, "bit_length"}, {&str_update, "update"}, {&str_cache, "_cache"},
+        {&str_f_lineno, "f_lineno"},
     };
     size_t at;
     for (at = 0; at < sizeof names / sizeof *names; at++) {
@@ -1772,6 +2026,7 @@ static int set_up_taps(PyObject *module)
     }
     if (add_type(module, &detail_spec, &detail_type, "FrameDetail") < 0
         || add_type(module, &use_spec, &use_type, "KeyUse") < 0 || add_type(module, &call_spec, &call_type, "Call") < 0
+        || add_type(module, &query_spec, &query_type, "Query") < 0
         || PyModule_AddFunctions(module, tap_methods) < 0)
         return -1;
     return 0;
