@@ -329,4 +329,8 @@ def test_a_zone_alone_is_known_by_its_name_and_a_fixed_one_by_its_offset():
     assert key_of((1, zoneinfo.ZoneInfo.no_cache("Asia/Tokyo"))) == tokyo
     assert key_of((1, zoneinfo.ZoneInfo("Europe/Paris"))) != tokyo
     hour = datetime.timedelta(hours=1)
-    assert key_of(datetime.timezone(hour, "x")) == key_of(datetime.timezone(hour)) != key_of(datetime.timezone.utc)
+    assert (
+        key_of(datetime.timezone(hour, "x"))
+        == key_of(datetime.timezone(hour))
+        != key_of(datetime.timezone.utc)
+    )

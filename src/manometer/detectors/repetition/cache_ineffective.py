@@ -72,7 +72,7 @@ def _why(found: CacheFacts, strict: bool) -> str:
     if counts.other_key >= _HALF * counts.filled:
         return "other key"
     if counts.again >= _HALF * counts.misses:
-        if counts.nothing >= _HALF * counts.sets:
+        if counts.nothing and counts.nothing >= _HALF * counts.sets:
             return "reads back as a miss"
         return "expired" if counts.expired >= _HALF * counts.again else "evicted"
     if counts.known_value >= _HALF * counts.filled:
