@@ -63,9 +63,21 @@ class Cpus:
 
 
 def _cpu_ns(native_id: int) -> int:
+    return _schedstat(native_id, 0)
+
+
+def queued_ns(native_id: int) -> int:
+    """Return for how long a thread of this process could run and had no CPU, since it began; 0 where nobody tells.
+
+    Any thread; 15 us.
+    """
+    return _schedstat(native_id, 1)
+
+
+def _schedstat(native_id: int, field: int) -> int:
     try:
         with open(os.path.join(_TASKS, str(native_id), "schedstat"), "rb") as file:
-            return int(file.read(64).split()[0])
+            return int(file.read(64).split()[field])
     except (OSError, ValueError, IndexError):
         return 0
 

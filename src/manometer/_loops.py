@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from . import _context, _guard, _limits, _stacks
 from ._context import HOT, live
-from ._cpus import Cpus
+from ._cpus import Cpus, queued_ns
 from ._real import is_patched
 from ._site import is_application, place_of
 from ._stall import BLOCK_NS, Stall
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ._detail import Place
     from ._model import Profile
 
+_OURS: Final = os.path.dirname(__file__) + os.sep
 LOOK_S: Final = 0.02
 """How often the watching thread looks while a loop runs: 0.1 % of a core."""
 _SAMPLE_NS: Final = 25_000_000
@@ -48,15 +50,28 @@ class Watched:
         cpu_ns: CPU time of its thread then.
         seen: Lines of the application it was seen in since then, and how often.
         late_ns: By how much the watching thread was late meanwhile.
+        queued_ns: For how long its thread had waited for a CPU then.
         process_ns: CPU time of the whole process when it was last seen coming round in time.
     """
 
-    __slots__ = ("cpu_ns", "late_ns", "process_ns", "seen", "since_ns", "thread", "undo")
+    __slots__ = (
+        "cpu_ns",
+        "late_ns",
+        "native_id",
+        "process_ns",
+        "queued_ns",
+        "seen",
+        "since_ns",
+        "thread",
+        "undo",
+    )
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.since_ns = self.cpu_ns = self.late_ns = 0
         self.process_ns = time.process_time_ns()
+        self.native_id = threading.get_native_id()
+        self.queued_ns = queued_ns(self.native_id)
         self.seen: dict[Place, int] = {}
         self.undo: Callable[[], None] | None = None
 
@@ -70,10 +85,12 @@ class Watched:
             note(self.thread, Stall("blocked", self.place(), "", duration_ns, cpu_ns))
 
     def is_sure(self, duration_ns: int, cpu_ns: int) -> bool:
-        """Tell whether the loop's own thread kept it: it computed, or others could run, or it was seen there twice."""
+        """Tell whether the loop's own thread kept it: it had a CPU, and computed, or others could run, or was seen twice."""
+        if duration_ns - (queued_ns(self.native_id) - self.queued_ns) < BLOCK_NS:
+            return False  # the machine is full
         return (
             cpu_ns >= duration_ns // 2
-            or self.late_ns < duration_ns // 2
+            or self.late_ns < duration_ns // 4
             or max(dict(self.seen).values(), default=0) >= _SURE
         )
 
@@ -97,6 +114,7 @@ class Watched:
         since_ns = self.since_ns
         if not since_ns or now_ns - since_ns < _SAMPLE_NS:
             self.late_ns, self.process_ns = 0, time.process_time_ns()
+            self.queued_ns = queued_ns(self.native_id)
             return
         if _stacks.may_read_others():
             self._see(_stacks.frame_of(self.thread), since_ns)
@@ -104,6 +122,8 @@ class Watched:
             self._see_measured(since_ns)
 
     def _see(self, frame: FrameType | None, since_ns: int) -> None:
+        if frame is not None and frame.f_code.co_filename.startswith(_OURS):
+            return  # judged in the loop's thread, which only tests do
         for _ in range(_limits.MAX_STACK_WALK):
             if frame is None or self.since_ns != since_ns:
                 return
@@ -198,9 +218,9 @@ class _Watch:
         note(loop.thread, Stall("starved", place, thread, duration_ns, cpu_ns))
 
     def _run(self) -> None:
-        from ._context import MUTED, variable
+        from ._context import MUTED, make_current
 
-        variable.set(MUTED)
+        make_current(MUTED)
         while not self._stopping:
             if not self.loops:
                 self._cpus, self._looks = None, 0

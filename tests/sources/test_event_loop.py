@@ -33,8 +33,8 @@ def tap() -> Iterator[Callable[[], None]]:
 
 
 def compute() -> None:
-    end_s = time.perf_counter() + BLOCK_S
-    while time.perf_counter() < end_s:
+    end_s = time.thread_time() + BLOCK_S  # a machine that is full is no block
+    while time.thread_time() < end_s:
         pass
 
 
