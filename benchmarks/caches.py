@@ -11,8 +11,8 @@ from manometer.testing import install_sources, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_CALLS: Final = 2_000
-_ROUNDS: Final = 15
+_CALLS: Final = 200
+_ROUNDS: Final = 100
 
 
 def _mean_ns(read: Callable[[], object]) -> float:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SELF: Final = frozenset({"self", "cls"})
 _WRAPPER: Final = "_lru_cache_wrapper"
+_known: tuple[int, list[tuple[str, str]]] = (0, [])
 _callsites: Final[dict[str, Callsite]] = {}
 
 Reading = tuple[int, int, int, int]
@@ -59,9 +60,9 @@ def _callsite(name: str, code: Any, file: str) -> Callsite:
 
 
 def _wrappers() -> Iterator[tuple[str, Any, str]]:
-    for module_name, module in list(sys.modules.items()):
-        file = _file_of(module_name, module)
-        if not file:
+    for module_name, file in _application_modules():
+        module = sys.modules.get(module_name)
+        if type(module) is not type(sys):
             continue
         for name, value in list(vars(module).items()):
             value = _beneath(value)
@@ -73,6 +74,15 @@ def _wrappers() -> Iterator[tuple[str, Any, str]]:
                     member = _beneath(member)
                     if _is_wrapper(member):
                         yield f"{module_name}.{name}.{inner}", member, file
+
+
+def _application_modules() -> list[tuple[str, str]]:
+    """Return name and file of the application's modules; looked for anew once their number is another one."""
+    global _known
+    if _known[0] != len(sys.modules):
+        found = [(name, _file_of(name, module)) for name, module in list(sys.modules.items())]
+        _known = (len(sys.modules), [(name, file) for name, file in found if file])
+    return _known[1]
 
 
 def _file_of(name: str, module: Any) -> str:
