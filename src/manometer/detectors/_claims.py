@@ -114,6 +114,15 @@ class Group:
         return max(0, calls) * min(self.lead_ns, _MAX_CLIENT_NS)
 
     @property
+    def between_ns(self) -> int:
+        """Time between the first call and the last one in which none was running, in nanoseconds."""
+        return sum(
+            max(0, frame.detail.last_ended_ns - frame.detail.first_started_ns - frame.covered_ns)
+            for frame in self.frames
+            if frame.detail is not None and frame.calls > 1 and frame.detail.first_started_ns
+        )
+
+    @property
     def looped(self) -> int:
         """Calls that share their chain of callers with another one.
 

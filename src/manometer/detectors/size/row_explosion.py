@@ -43,7 +43,7 @@ def row_explosion(profile: Profile, _history: HistoryView, claims: Claims | None
             RULE,
             confidence="confirmed",
             cost_ns=place.covered_ns,
-            saving_ns=(saving_ns // 4, saving_ns),
+            saving_ns=(saving_ns // 2, saving_ns * 3 // 2),
             advice=_advice.load_apart(place.callsite),
             evidence={
                 "calls": place.calls,
