@@ -102,8 +102,7 @@ class Listener:
             return None
         if on is False:
             self._mute(context.span_id, unit)
-            return None
-        if on.profile.sealed:
+        if not on or on.profile.sealed:
             return None
         spans = _spans.of(on.profile)
         spans.seen += 1
