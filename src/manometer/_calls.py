@@ -387,15 +387,7 @@ def _count_late() -> None:
 
 if core is not None:
     core.bind_taps(
-        HOT,
-        perf_counter_ns,
-        FrameType,
-        _add_error,
-        _keep_slow,
-        Course,
-        is_timeout,
-        Read,
-        _count_late,
+        HOT, perf_counter_ns, FrameType, _add_error, _keep_slow, Course, is_timeout, Read, _count_late
     )
     # The same in C; a test gives both the same calls.
     Call = in_c(Call)  # type: ignore[misc]

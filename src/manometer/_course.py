@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, final
-
-if TYPE_CHECKING:
-    from ._model import Frame
+from typing import Any, Final, NamedTuple, final
 
 FIRST: Final = 4
 """Number of the call from which a course is kept: most frames never have one."""
@@ -26,7 +23,7 @@ class Slowdown(NamedTuple):
     octaves: int
 
 
-def overlaps(frame: Frame) -> bool:
+def overlaps(frame: Any) -> bool:
     """Tell whether calls of *frame* ran at once: their number is then that of their end."""
     return frame.detail is not None and frame.detail.peak_in_flight > 1
 

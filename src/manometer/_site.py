@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from . import _limits
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
     Reader = Callable[[FrameType], Place | None]
 
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_PATHS: Final = tuple(
-    {
-        os.path.abspath(path) + os.sep
-        for name, path in sysconfig.get_paths().items()
-        if name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-)
 _LIBRARY_PARTS: Final = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 _is_application: Final[dict[str, bool | Reader]] = {}
 _readers: Final[dict[str, Reader]] = {}
@@ -47,6 +41,15 @@ application: tuple[str, ...] = ()
 NOWHERE: Final[Place] = ("", 0, "")
 
 
+@cache
+def _library_paths() -> tuple[str, ...]:
+    """Return where libraries are installed; found out late, for that loads what this Python was built with."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple(
+        {os.path.abspath(path) + os.sep for name, path in sysconfig.get_paths().items() if name in names}
+    )
+
+
 def _judge(file: str) -> bool:
     if application and any(
         file.startswith(os.path.join(os.path.abspath(item), "")) or f"{os.sep}{item}{os.sep}" in file
@@ -60,7 +63,7 @@ def _judge(file: str) -> bool:
     path = file if os.path.isabs(file) else os.path.abspath(file)
     if path.startswith(_PACKAGE) or any(part in path for part in _LIBRARY_PARTS):
         return False
-    return not any(path.startswith(prefix) for prefix in _PATHS)
+    return not path.startswith(_library_paths())
 
 
 def is_application(file: str) -> bool:
