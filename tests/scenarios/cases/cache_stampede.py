@@ -7,6 +7,7 @@ Unit of work: request() (n of them at the same time, cache cold).  Size n: concu
 Expected finding: cache stampede: compute_report("2024-Q1") runs n times concurrently with the same argument right after n misses
 of the same key "report:2024-Q1" (n SETs of one value); one computation would have served all.
 """
+
 import json
 import threading
 import time

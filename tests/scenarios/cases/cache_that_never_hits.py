@@ -9,6 +9,7 @@ Expected finding: cache never hits: CACHE.get in timestamp_to_datetime misses n 
 distinct arguments occur; the body is recomputed n - 20 times with arguments already seen (repeated
 computation; result identical).
 """
+
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -46,7 +47,9 @@ def request(schedules: list[tuple[int, tzinfo]], now: float) -> list[str]:
 
 
 def main(n: int) -> int:
-    zones = [ZoneInfo(name) for name in ("Europe/Paris", "America/New_York", "Asia/Tokyo", "Australia/Sydney")]
+    zones = [
+        ZoneInfo(name) for name in ("Europe/Paris", "America/New_York", "Asia/Tokyo", "Australia/Sydney")
+    ]
     schedules = [((i % 10 + 1) * 3600, zones[i // 10 % 4]) for i in range(n)]
     return len(set(request(schedules, 1_700_000_000.0)))
 
