@@ -121,18 +121,17 @@ def _assemble(config: Config, detectors: tuple[Any, ...], extra: tuple[Any, ...]
         active = tuple(sorted(name for name, (state, _) in states.items() if state == "active"))
         return active, {name: reason for name, (state, reason) in states.items() if state == "inactive"}
 
-    read, undo = _probe(config)
+    read = _probe(config)
     pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked), read)
-    return _Running(config, pipeline, asked, undo, states)
+    return _Running(config, pipeline, asked, states=states)
 
 
-def _probe(config: Config) -> tuple[Callable[[], dict[str, float]] | None, list[Callable[[], None]]]:
+def _probe(config: Config) -> Callable[[], dict[str, float]] | None:
     if config.is_off("process"):
-        return None, []
+        return None
     from .probes.process import ProcessProbe
 
-    probe = ProcessProbe()
-    return probe.read, [probe.install()]
+    return ProcessProbe().read
 
 
 def _answers(asked: Any) -> Callable[[], tuple[str, list[dict[str, Any]]]]:

@@ -1,4 +1,4 @@
-"""The probe of the process: memory, CPU, files, threads, limits of its container, pauses of the collector."""
+"""The probe of the process: memory, CPU, files, threads, collections, limits of its container."""
 
 from __future__ import annotations
 
@@ -10,57 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ..protocols import Undo
+    from collections.abc import Callable
 
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _UNLIMITED: Final = 1 << 60
-
-
-@final
-class Collections:
-    """Pauses of the garbage collector since the last reading, through `gc.callbacks`.
-
-    The callbacks run on whatever thread collects: 0.3 us each, no lock.
-    """
-
-    __slots__ = ("_began_ns", "count", "longest_ns", "pauses_ns")
-
-    def __init__(self) -> None:
-        self.count = self.pauses_ns = self.longest_ns = self._began_ns = 0
-
-    def install(self) -> Undo:
-        """Listen, until what is returned is called."""
-        heard = self.heard
-        gc.callbacks.append(heard)
-
-        def undo() -> None:
-            with suppress(ValueError):
-                gc.callbacks.remove(heard)
-
-        return undo
-
-    def heard(self, phase: str, _info: Mapping[str, Any]) -> None:
-        """Hear that a collection begins or ends; never raises."""
-        now_ns = time.perf_counter_ns()
-        if phase == "start":
-            self._began_ns = now_ns
-        elif self._began_ns:
-            pause_ns, self._began_ns = now_ns - self._began_ns, 0
-            self.count += 1
-            self.pauses_ns += pause_ns
-            self.longest_ns = max(self.longest_ns, pause_ns)
-
-    def take(self) -> dict[str, float]:
-        """Return what was heard since the last time, and begin anew."""
-        found = {
-            "gc_count": float(self.count),
-            "gc_ms": round(self.pauses_ns / 1e6, 3),
-            "gc_max_ms": round(self.longest_ns / 1e6, 3),
-        }
-        self.count = self.pauses_ns = self.longest_ns = 0
-        return found
 
 
 @final
@@ -72,19 +25,14 @@ class ProcessProbe:
         self._pid = 0
         self._before: dict[str, float] = {}
         self._read_s = 0.0
-        self._collections = Collections()
-
-    def install(self) -> Undo:
-        """Listen to the collector; what is returned undoes it."""
-        return self._collections.install()
 
     def read(self) -> dict[str, float]:
         """Return the readings of now, those that only grow as rates since the last one.
 
         Returns:
             `rss_bytes`, `threads`, `open_files`, `children`, `cpu_share` (1.0 is one core), `switches_per_s`,
-            `preempted_per_s`, `read_bytes_per_s`, `written_bytes_per_s`, the collector's `gc_count`, `gc_ms`
-            and `gc_max_ms`, and in a container `memory_limit_bytes`, `memory_used_share`, `throttled_ms`. What the
+            `preempted_per_s`, `read_bytes_per_s`, `written_bytes_per_s`, `gc_per_s` and
+            `gc_full_per_s` collections, and in a container `memory_limit_bytes`, `memory_used_share`, `throttled_ms`. What the
             system does not tell is missing; nothing is estimated.
         """
         process = self._open()
@@ -101,9 +49,11 @@ class ProcessProbe:
             _put(totals, "written_bytes", lambda: process.io_counters().write_bytes)
         _put(found, "children", lambda: len(process.children()))
         _put(totals, "throttled", _throttled_us)
+        # Not through `gc.callbacks`: an interrupt that falls into one is lost, for what they raise cannot go anywhere.
+        _put(totals, "gc_full", lambda: gc.get_stats()[-1]["collections"])
+        _put(totals, "gc", lambda: sum(each["collections"] for each in gc.get_stats()))
         found |= self._rates(totals)
         found |= _limits_of_container()
-        found |= self._collections.take()
         return found
 
     def _open(self) -> Any:
