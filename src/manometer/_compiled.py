@@ -14,7 +14,7 @@ from ._native import core
 
 
 def _bind(core: Any) -> None:
-    core.bind(HOT["own_"], HOT["set_"], HOT["new_"], HOT["slow_"], vars(_context), (PRODUCTION, JOB))
+    core.bind(HOT["own_"], HOT["new_"], HOT["slow_"], vars(_context), (PRODUCTION, JOB))
     HOT.update(
         tuple_=tuple,
         begin_=core.begin,

@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, final, overload
 
 from . import _context, _exclusive, _guard, _limits, _spans
-from ._context import FOLDED, HOT, Branch, variable
+from ._context import FOLDED, HOT, Branch, make_current, variable
 from ._model import OPEN_CALL, Callsite
 from ._native import core, in_c
 from ._options import Options, check, text_of
@@ -87,7 +87,7 @@ class Measure:
                 HOT["enter_async_"](branch, inner, frame, parent, ())
             else:
                 frame.since_ns = started_ns
-            variable.set(inner)
+            make_current(inner)
         except BaseException:
             _take_back(inner, branch)
             raise
@@ -169,7 +169,7 @@ def _take_back(inner: Branch, outer: Branch | None) -> None:
         inner.opened.discard(inner)
     finally:
         if variable.get() is not outer:
-            variable.set(outer)
+            make_current(outer)
 
 
 def _leave(inner: Branch, error: BaseException | None) -> None:

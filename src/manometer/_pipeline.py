@@ -150,7 +150,7 @@ class Pipeline:
 
     def _run(self) -> None:
         queue = self._queue
-        _context.variable.set(_context.MUTED)  # for the life of this thread
+        _context.make_current(_context.MUTED)  # for the life of this thread
         while queue is self._queue:
             try:
                 item = queue.get(timeout=_TICK_S)

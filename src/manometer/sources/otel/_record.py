@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 from weakref import ref
 
 from ... import _limits, _site, _spans
-from ..._context import HOT, Branch, drops, fork, new_frame, restore, variable
+from ..._context import HOT, Branch, drops, fork, make_current, new_frame, restore, variable
 from ..._model import OPEN_CALL
 from ..._spans import SpanId
 from .._outgoing import around
@@ -98,8 +98,6 @@ class Listener:
         lag_ns = time.time_ns() - span.start_time
         retroactive = abs(lag_ns) > _RETROACTIVE_NS
         on, unit = self._place(over, span, kind)
-        if on is None:
-            return None
         if on is False:
             self._mute(context.span_id, unit)
         if not on or on.profile.sealed:
@@ -181,7 +179,7 @@ class Listener:
         else:
             self._open_frame(record, folded(span.name), attributes)
         record.branch.opened.add(record.branch)
-        variable.set(record.branch)
+        make_current(record.branch)
 
     def _find_place(self, record: Record, attributes: Any) -> None:
         record.place = place_of(attributes)
@@ -255,7 +253,7 @@ class Listener:
         self._by_branch.pop(inner, None)
         inner.opened.discard(inner)
         if variable.get() is inner:
-            variable.set(record.previous)
+            make_current(record.previous)
         if not record.leaf:
             record.frame.active -= OPEN_CALL
             # Whoever still has this branch as current (ended elsewhere) goes on above it.
