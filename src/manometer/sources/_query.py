@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _SALT: Final = secrets.randbits(62)
 _FEW: Final = 8
 _SHORT: Final = 256
+_PRIME: Final = (1 << 61) - 1
 _CANCELLED: Final = frozenset({"CancelledError", "GreenletExit", "GeneratorExit", "KeyboardInterrupt"})
 _MAX_QUICK: Final = 4_000
 _CHAINS: Final = 16
@@ -331,7 +332,8 @@ def _key(text: Any, parameters: Any) -> int | None:
     if type(parameters) is tuple and len(parameters) <= _FEW:
         for value in parameters:
             kind = type(value)
-            if kind is not int and (kind is not str or len(value) > _SHORT):
+            # Beyond that two numbers may have one hash: -1 and -2.
+            if not (0 <= value < _PRIME if kind is int else kind is str and len(value) <= _SHORT):
                 break
         else:
             return hash((_SALT, text, parameters))  # the common case at a fifth of the price
