@@ -64,7 +64,8 @@ def test_judging_is_timed_by_the_number_of_calls_and_frames_do_not_grow_with_the
     found = part("pipeline")
 
     assert set(found["costs"]) == {"10", "1000", "100000"}
-    assert found["frames"]["100000"] == found["frames"]["10"] > 2
+    # The first unit of a process may make something once, and has a frame for that.
+    assert found["frames"]["10"] >= found["frames"]["1000"] == found["frames"]["100000"] > 2
 
 
 def results(manometer_ns: float) -> dict:
