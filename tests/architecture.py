@@ -19,7 +19,7 @@ LAYERS = (
         "_reuse", "_aging", "_caches", "_lru", "_cache_watch", "_hot", "_context", "_mute", "_queues", "_merge", "_rolling", "_calls", "_sizes", "_trends", "_containers", "_size_history", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
         "_live", "_loops", "_cpus", "_ledger", "_expect", "_untie", "_site", "_spans", "_forks", "_setups", "_stacks", "_waiting", "_watching", "_level",
     },
-    {"_watch_cache", "_measure", "_options", "_template", "_texts", "_compiled", "_plan", "_block", "_locks", "_exclusive", "_exclusive", "_pipeline", "_governor", "_cost", "_sampled", "_lighter"},
+    {"_watch_cache", "_measure", "_options", "_template", "_texts", "_compiled", "_plan", "_block", "_locks", "_exclusive", "_pipeline", "_governor", "_cost", "_sampled", "_lighter"},
     {"sources", "probes", "detectors", "exporters"},
     {"_analyze", "_otel", "_runtime", "testing", "reports", "cli", "__main__"},
     {"__init__"},

@@ -122,7 +122,9 @@ def _assemble(config: Config, detectors: tuple[Any, ...], extra: tuple[Any, ...]
         return active, {name: reason for name, (state, reason) in states.items() if state == "inactive"}
 
     read = _probe(config)
-    pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked), read)
+    pipeline = Pipeline(
+        config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked), read
+    )
     return _Running(config, pipeline, asked, states=states)
 
 

@@ -24,8 +24,8 @@ from .repetition.repeated_setup import repeated_setup
 from .repetition.wasted_eager_load import wasted_eager_load
 from .repetition.write_loop import write_loop
 from .sharing.executor_wait import executor_wait
-from .sharing.held_across_io import held_across_io
 from .sharing.gil_contention import gil_contention
+from .sharing.held_across_io import held_across_io
 from .sharing.lock_wait import lock_wait
 from .sharing.loop_blocked import loop_blocked
 from .sharing.overlapping_calls import overlapping_calls

@@ -202,7 +202,9 @@ def load_apart(callsite: Callsite) -> str:
     if callsite.library == "django":
         return "Join one collection at most: read the others with prefetch_related(...), or count them in subqueries."
     if callsite.library == "sqlalchemy":
-        return "Join one collection at most: load the others with selectinload(...) instead of joinedload(...)."
+        return (
+            "Join one collection at most: load the others with selectinload(...) instead of joinedload(...)."
+        )
     return "Join one collection at most, and read the others with a query each: WHERE parent IN (...)."
 
 

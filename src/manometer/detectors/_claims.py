@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from .._detail import MISSING_NS
 from .._model import IO_KINDS
+from ._alike import put_together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -267,4 +268,4 @@ def _group_up(profile: Profile) -> tuple[list[Group], set[Frame]]:
                 outer.add(above)
                 above = above.parent
         stack.extend([(child, expect) for child in frame.own_children()])
-    return list(groups.values()), outer
+    return put_together(list(groups.values())), outer

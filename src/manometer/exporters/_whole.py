@@ -6,8 +6,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import _limits
-from .._setups import SYSTEM
 from .._line import clean, milliseconds
+from .._setups import SYSTEM
 from . import _attributes, _event
 from ._protobuf import Span
 

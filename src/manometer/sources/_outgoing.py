@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._calls import Call
     from .._context import Branch
     from .._detail import Place
-    from .._model import Kind, Operation
+    from .._model import Kind, Operation, Profile
 
 _CANCELLED: Final = frozenset({"CancelledError", "GreenletExit", "GeneratorExit", "KeyboardInterrupt"})
 _MAX_DIGITS: Final = 18
@@ -278,6 +278,7 @@ def begin_outgoing(
     library: str,
     version: str,
     skip: int = 1,
+    refine: Callable[[str, Place, str, Profile], str] | None = None,
 ) -> Outgoing | None:
     """Open a call to another service.
 
@@ -292,6 +293,7 @@ def begin_outgoing(
         library: Library that asks.
         version: Its version.
         skip: Stack frames of the caller that are surely not the application's.
+        refine: Makes name and template of the template, the place, the target and the unit of work.
 
     Returns:
         The call; None for what no line of the application asks for outside a unit of work: an
@@ -307,6 +309,8 @@ def begin_outgoing(
         place = _site.NOWHERE if found is None else _site.place_of(found)
     if place is _site.NOWHERE and on.profile.kind == "process":
         return None
+    if refine is not None:
+        name = template = refine(template, place, target, on.profile)
     callsite = _site.callsite(
         kind,
         name,
