@@ -324,9 +324,10 @@ def restore(opened: OpenProfile) -> None:
     """Put back what was current before, but for somebody else's; a block left by force inside is left as well."""
     current = variable.get()
     if current is opened.branch or (current and current.profile is opened.profile):
-        Context()
-        _kept = copy_context()  # as `make_current`, whose frame may be one too many at the end of the stack
-        HOT["set_"](opened.previous)
+        try:
+            make_current(opened.previous)
+        except RecursionError:  # its frame was one too many at the end of the stack
+            variable.set(opened.previous)
 
 
 def close_profile(opened: OpenProfile, error: str = "") -> None:
@@ -378,6 +379,12 @@ def merge(into: Frame, other: Frame, profile: Profile) -> None:
     """Add what a private subtree counted to the tree it belongs to."""
     from ._merge import merge_children  # only where threads met a branch of another
 
+    above: Frame | None = into
+    while above is not None:
+        if above is other:  # it would grow for ever
+            profile.drop("forks")
+            return
+        above = above.parent
     profile.late += merge_children(into, other)
 
 

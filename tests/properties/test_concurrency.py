@@ -181,7 +181,7 @@ def test_X3_a_worker_that_outlives_its_request_adds_to_no_request(sealed: list[P
     assert late == 700
 
 
-def test_X4_work_on_other_threads_belongs_to_the_request_whose_context_it_carries(
+def test_X4_work_on_other_threads_belongs_to_the_request_that_sent_it(
     sealed: list[Profile],
 ) -> None:
     def request(number: int, pool: ThreadPoolExecutor) -> None:
@@ -197,8 +197,8 @@ def test_X4_work_on_other_threads_belongs_to_the_request_whose_context_it_carrie
     own = {record.name: calls(record).get("counted", 0) for record in sealed if record.kind == "request"}
     other = sum(calls(record).get("counted", 0) for record in sealed if record.kind == "process")
 
-    assert own == {f"request{number}": 8 for number in range(50)}
-    assert other == 50
+    assert own == {f"request{number}": 9 for number in range(50)}  # the source for executors carries the bare one
+    assert other == 0
 
 
 def _rolling_flush() -> None:

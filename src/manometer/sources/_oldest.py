@@ -18,6 +18,7 @@ OLDEST: Final[dict[str, tuple[str, str]]] = {
     "cachetools": ("cachetools", "5.0"),
     "celery": ("celery", "5.3"),
     "django": ("Django", "4.2"),
+    "dramatiq": ("dramatiq", "1.17"),
     "fastapi": ("fastapi", "0.100"),
     "flask": ("Flask", "2.0"),
     "httpcore": ("httpcore", "1.0"),
