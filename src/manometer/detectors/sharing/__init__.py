@@ -1,1 +1,0 @@
-"""Sharing: who waits for whom?"""
