@@ -134,7 +134,9 @@ def test_S2_no_canary_in_any_literal_or_parameter_is_ever_seen_again(sinks: Sink
     canaries(sinks, 400)
     sinks.end()
 
-    assert any("sql" in line or "SELECT" in line for line in sinks.lines), "calls that were not seen prove nothing"
+    assert any("sql" in line or "SELECT" in line for line in sinks.lines), (
+        "calls that were not seen prove nothing"
+    )
     assert [line[:2_000] for line in sinks.lines if _leaks(line)][:3] == []
 
 
@@ -177,7 +179,9 @@ def test_S2_no_canary_leaves_through_a_servers_driver(
     connection.close()
     sinks.end()
 
-    assert any("sql" in line or "SELECT" in line for line in sinks.lines), "calls that were not seen prove nothing"
+    assert any("sql" in line or "SELECT" in line for line in sinks.lines), (
+        "calls that were not seen prove nothing"
+    )
     assert [line[:2_000] for line in sinks.lines if _leaks(line) or database.password in line][:3] == []
 
 

@@ -131,6 +131,7 @@ def test_driver_used_beside_sqlalchemy_is_seen(sync_engine: Any) -> None:
 @pytest.mark.parametrize("driver", ASYNC)
 def test_async_lazy_loop_is_found_once(postgresql: Database, driver: str) -> None:
     skip_unknown(ASYNC[driver])
+
     async def main() -> record:
         engine = create_async_engine(postgresql.url(ASYNC[driver]))
         async with engine.begin() as connection:

@@ -71,7 +71,9 @@ def _on_postgresql(server: Database) -> Iterator[tuple[str, str, Any]]:
     yield "psycopg", "PostgreSQL", Cursors(lambda: psycopg.connect(server.url("postgresql")))
     yield "psycopg2", "PostgreSQL", Cursors(lambda: psycopg2.connect(server.url("postgresql")))
     # SQLAlchemy 1.4 does not know psycopg 3.
-    url = server.url("postgresql+psycopg2" if sqlalchemy.__version__.startswith("1.") else "postgresql+psycopg")
+    url = server.url(
+        "postgresql+psycopg2" if sqlalchemy.__version__.startswith("1.") else "postgresql+psycopg"
+    )
     yield "SQLAlchemy", "PostgreSQL", Engine(url)
     yield "SQLAlchemy ORM", "PostgreSQL", Orm(url)
     django_app.add_database("postgresql", "postgresql", server)
