@@ -77,7 +77,6 @@ def _percent(text: str) -> float:
 
 
 def _lines(found: Difference) -> Iterator[str]:
-
     if not found.changes:
         yield f"No change: {found.routes} routes compared, none changed by {found.threshold:.0%} beyond noise."
     for change in found.changes:

@@ -274,6 +274,16 @@ def instant(unix_ns: int) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds_of(written: str) -> float:
+    """Return an instant that `instant` wrote as seconds since 1970."""
+    return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()
+
+
+def where(described: Mapping[str, Any]) -> str:
+    """Return line and function of a finding or callsite that was described; empty when unknown."""
+    return " ".join(filter(None, (described["at"], described["in"])))
+
+
 def _wait_ms(profile: Profile) -> float | None:
     # The process is not waiting for anything while it is idle.
     if profile.cpu_ns < 0 or profile.kind == "process":

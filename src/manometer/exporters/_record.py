@@ -17,6 +17,7 @@ _CALLSITES: Final = 100
 _TREE: Final = 200
 """Frames of one unit of work that are told one by one: about 45 bytes each."""
 Node = tuple[int, int, int, float, float, float, float]
+Sums = list[tuple["Callsite", list[int]]]
 
 
 def report(report: Report) -> dict[str, Any]:
@@ -28,13 +29,18 @@ def report(report: Report) -> dict[str, Any]:
     record["event"] = "report"
     record["started"] = _event.instant(report.profile.started_unix_ns)
     record["findings"] = [_event.finding(item, item.id in report.speaking) for item in report.findings]
-    record["callsites"], record["tree"] = callsites(report.profile), tree(report.profile)
+    hottest = _hottest(report.profile)
+    record["callsites"], record["tree"] = _described(hottest), _tree(report.profile, hottest)
     del record["top"]
     return _event.fit(record, _limits.MAX_RECORD_BYTES)
 
 
 def callsites(profile: Profile) -> list[dict[str, Any]]:
     """Describe the callsites of a profile, the one with the most time of its own first."""
+    return _described(_hottest(profile))
+
+
+def _described(hottest: Sums) -> list[dict[str, Any]]:
     return [
         {
             "label": clean(callsite.name, 100),
@@ -46,11 +52,11 @@ def callsites(profile: Profile) -> list[dict[str, Any]]:
             "total_ms": milliseconds(total_ns),
             "self_ms": milliseconds(self_ns),
         }
-        for callsite, (calls, errors, total_ns, self_ns) in _hottest(profile)
+        for callsite, (calls, errors, total_ns, self_ns) in hottest
     ]
 
 
-def tree(profile: Profile) -> list[Node]:
+def _tree(profile: Profile, hottest: Sums) -> list[Node]:
     """Describe the frames of a profile, parents first.
 
     Returns:
@@ -61,10 +67,9 @@ def tree(profile: Profile) -> list[Node]:
         with a callsite that is not told, and those that took least of more than 200, are left out;
         what they called stands below their nearest parent that is told.
     """
-    places = {callsite: place for place, (callsite, _) in enumerate(_hottest(profile))}
+    places = {callsite: place for place, (callsite, _) in enumerate(hottest)}
     frames = [frame for frame in profile.root.walk() if frame.calls and frame.callsite in places]
     kept = set(sorted(frames, key=lambda frame: -frame.covered_ns)[:_TREE])
-    kept.discard(profile.root)
     nodes: list[Node] = []
     stack = [(profile.root, -1, (profile.started_ns, profile.started_ns + profile.duration_ns))]
     while stack:
@@ -85,7 +90,8 @@ def tree(profile: Profile) -> list[Node]:
     return nodes
 
 
-def _hottest(profile: Profile) -> list[tuple[Callsite, list[int]]]:
+def _hottest(profile: Profile) -> Sums:
+    """Return calls, errors, time covered and own time of each callsite, the one with the most time of its own first."""
     sums: dict[Callsite, list[int]] = {}
     for frame in profile.root.walk():
         if frame is profile.root:

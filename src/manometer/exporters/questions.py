@@ -6,13 +6,12 @@ import textwrap
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _limits
 from .._line import number
 from . import _record
-from ._event import finding
+from ._event import finding, seconds_of, where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -95,7 +94,7 @@ class Questions:
             self._note(record["not_judged"], record["sources"])
         elif record["event"] == "report":
             unit = record["unit"]
-            ended_s = datetime.fromisoformat(unit["ended"].replace("Z", "+00:00")).timestamp()
+            ended_s = seconds_of(unit["ended"])
             self._first_unix_s = min(self._first_unix_s or ended_s, ended_s - record["dur_ms"] / 1e3)
             self._last_unix_s = max(self._last_unix_s, ended_s)
             self._add_unit(unit["kind"], record["dur_ms"])
@@ -222,9 +221,8 @@ class Questions:
 
 def _say(rank: int, answer: _Answer, elapsed_s: float) -> list[str]:
     item = answer.latest
-    where = " ".join(filter(None, (item["at"], item["in"])))
     head = f"  {rank}. {item['rule']} {item['id']} {item['confidence']}: {item['label']}"
-    facts = f"{where or 'the process'}; {answer.units} times; {_saving(answer, elapsed_s)}{_growth(item['evidence'])}"
+    facts = f"{where(item) or 'the process'}; {answer.units} times; {_saving(answer, elapsed_s)}{_growth(item['evidence'])}"
     lines = [head[:_WIDTH]]
     for text in (facts, item["advice"]):
         lines += textwrap.wrap(text, _WIDTH, initial_indent="     ", subsequent_indent="     ")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
+from ..exporters._event import where
 from .noise import BETWEEN, chance_of_none, shift, units_needed
 from .recording import percentile
 
@@ -91,12 +92,12 @@ def difference(before: Recording, after: Recording, threshold: float = 0.1) -> D
     found = Difference(threshold, routes=len(both))
     found.changes += _findings(before, after, found)
     doubt = _DOUBT / max(1, 2 * len(both))
-    between = BETWEEN / min(max(1, len(each.processes)) for each in (before, after)) ** 0.5
+    processes = min(max(1, len(each.processes)) for each in (before, after))
     shifts: dict[str, dict[str, Shift]] = {}
     for name in both:
         old, new = before.routes[name], after.routes[name]
         found.changes += _calls(old, new, doubt)
-        shifts[name] = dict(_shifts(old, new, found, doubt, between))
+        shifts[name] = dict(_shifts(old, new, found, doubt, processes))
     found.shared = _shared(shifts)
     for name, mine in shifts.items():
         found.changes += _times(before.routes[name], after.routes[name], mine, found)
@@ -145,7 +146,6 @@ def _unseen(
 def _finding(verdict: Verdict, item: Found, route: str) -> Change:
     calls = item.latest["calls"]
     count = None if calls is None else float(calls)
-    where = " ".join(filter(None, (item.latest["at"], item.latest["in"])))
     return Change(
         verdict,
         f"{item.latest['rule']}: {item.latest['label']}",
@@ -154,7 +154,7 @@ def _finding(verdict: Verdict, item: Found, route: str) -> Change:
         count if verdict == "new" else None,
         (item.low_ms + item.high_ms) / 2 / item.units,
         item.latest["id"],
-        where,
+        where(item.latest),
     )
 
 
@@ -179,19 +179,18 @@ def _counts(route: Route, kind: str) -> list[float]:
 
 
 def _shifts(
-    old: Route, new: Route, found: Difference, doubt: float, between: float
+    old: Route, new: Route, found: Difference, doubt: float, processes: int
 ) -> Iterator[tuple[str, Shift]]:
     pairs = [("time", old.duration_ms, new.duration_ms)]
     if min(len(old.cpu_ms) / len(old), len(new.cpu_ms) / len(new)) >= 0.9:
         pairs.append(("CPU time", old.cpu_ms, new.cpu_ms))
+    between = BETWEEN / processes**0.5
     for name, was, now in pairs:
         measured = shift(was, now, threshold=found.threshold, doubt=doubt, between=between)
         if measured is None:
             continue
         yield name, measured
-        if name == "time" and (
-            measured.needed > min(len(old), len(new)) or between * measured.processes**0.5 > BETWEEN
-        ):
+        if name == "time" and (measured.needed > min(len(old), len(new)) or measured.processes > processes):
             found.unsure.append(
                 f"{old.name}: a change of {found.threshold:.0%} would be told from noise with {measured.needed} "
                 f"units of {measured.processes} processes in each recording; there are {len(old)} and {len(new)}"
@@ -215,8 +214,8 @@ def _times(old: Route, new: Route, mine: Mapping[str, Shift], found: Difference)
     both = [time] if cpu is None else [time, cpu]
     if not _quick_ones_too(old, new, time, found.threshold):
         return
-    by_waiting = _apart(time, found, _WAITING) and _waits_more(old, new)
-    if by_waiting or all(_apart(each, found) for each in both):
+    by_waiting = time.is_beyond(found.threshold * _WAITING, found.shared) and _waits_more(old, new)
+    if by_waiting or all(each.is_beyond(found.threshold, found.shared) for each in both):
         slower = time.ratio > 1
         was, now = median(old.duration_ms), median(new.duration_ms)
         yield Change(
@@ -230,11 +229,6 @@ def _quick_ones_too(old: Route, new: Route, time: Shift, threshold: float) -> bo
     was, now = (max(percentile(sorted(route.duration_ms), 0.2), 0.01) for route in (old, new))
     ratio = now / was if time.ratio > 1 else was / now
     return ratio > 1 + threshold / 2
-
-
-def _apart(measured: Shift, found: Difference, times: float = 1.0) -> bool:
-    limit = 1 + found.threshold * times
-    return measured.low / max(found.shared, 1.0) > limit or measured.high / min(found.shared, 1.0) < 1 / limit
 
 
 def _waits_more(old: Route, new: Route) -> bool:

@@ -44,9 +44,10 @@ class Shift:
     needed: int
     processes: int
 
-    def is_beyond(self, threshold: float) -> bool:
-        """Tell whether the whole interval lies beyond the threshold, on either side."""
-        return self.low > 1 + threshold or self.high < 1 / (1 + threshold)
+    def is_beyond(self, threshold: float, shared: float = 1.0) -> bool:
+        """Tell whether the whole interval lies beyond the threshold, on either side, without the part that is shared."""
+        limit = 1 + threshold
+        return self.low / max(shared, 1.0) > limit or self.high / min(shared, 1.0) < 1 / limit
 
 
 def shift(

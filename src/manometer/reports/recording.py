@@ -6,11 +6,11 @@ import json
 import sys
 from array import array
 from dataclasses import dataclass, field
-from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _limits
+from ..exporters._event import seconds_of
 from .forest import Forest
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ class Route:
         kind: `request`, `task`, `job` or another kind of unit.
         duration_ms: Of each unit, in the order of the file.
         cpu_ms: The same for CPU time; only of units where it is known.
-        started_s: Seconds since 1970, of each unit.
         failed: Units that did not end well.
         calls: By kind of call: number of calls of each unit that had any.
         calls_ms: By kind of call: their time in all units.
@@ -47,7 +46,6 @@ class Route:
     kind: str
     duration_ms: array[float] = field(default_factory=lambda: array("d"))
     cpu_ms: array[float] = field(default_factory=lambda: array("d"))
-    started_s: array[float] = field(default_factory=lambda: array("d"))
     failed: int = 0
     calls: dict[str, array[float]] = field(default_factory=dict)
     calls_ms: dict[str, float] = field(default_factory=dict)
@@ -69,7 +67,6 @@ class Route:
         if not self.duration_ms or duration_ms > self.slowest["dur_ms"]:
             self.slowest = record
         self.duration_ms.append(duration_ms)
-        self.started_s.append(seconds(record["unit"]["ended"]) - duration_ms / 1e3)
         if record["cpu_ms"] is not None:
             self.cpu_ms.append(float(record["cpu_ms"]))
         self.failed += record["unit"]["outcome"] not in ("ok", "")
@@ -78,10 +75,6 @@ class Route:
             self.calls_ms[kind] = self.calls_ms.get(kind, 0.0) + call["ms"]
         for kind, wait_ms in record["waits_ms"].items():
             self.waits_ms[kind] = self.waits_ms.get(kind, 0.0) + wait_ms
-        for each in record["callsites"]:
-            sums = self.places.setdefault((each["kind"], each["label"], each["at"]), [0.0, 0.0])
-            sums[0] += each["calls"]
-            sums[1] += each["self_ms"]
 
 
 @final
@@ -130,7 +123,6 @@ class Recording:
         self.places: dict[tuple[str, str, str], Place] = {}
         self.found: dict[str, Found] = {}
         self.forest = Forest()
-        self.heartbeats: list[Mapping[str, Any]] = []
         self.not_judged: dict[str, str] = {}
         self.sources: set[str] = set()
         self.processes: set[int] = set()
@@ -163,7 +155,6 @@ class Recording:
             ValueError: It is none of ours.
         """
         if record["event"] == "up":
-            self.heartbeats.append(record)
             self.processes.add(record["pid"])
             self.not_judged.update(record["not_judged"])
             self.sources.update(record["sources"])
@@ -184,17 +175,17 @@ class Recording:
         route.add(record)
         self.routes[name] = route
         self.units += 1
-        ended_s = seconds(unit["ended"])
+        ended_s = seconds_of(unit["ended"])
         self.from_s = min(self.from_s or ended_s, ended_s - record["dur_ms"] / 1e3)
         self.to_s = max(self.to_s, ended_s)
         self.versions.add(unit["version"])
         self.not_judged.update(record["not_judged"])
         self.forest.add(record)
-        self._add_places(record["callsites"], name)
+        self._add_places(record["callsites"], route)
         for item in record["findings"]:
             self._add_finding(item, name)
 
-    def _add_places(self, callsites: Iterable[Mapping[str, Any]], route: str) -> None:
+    def _add_places(self, callsites: Iterable[Mapping[str, Any]], route: Route) -> None:
         for each in callsites:
             key = (each["kind"], each["label"], each["at"])
             place = self.places.get(key)
@@ -207,7 +198,10 @@ class Recording:
             place.errors += each["errors"]
             place.total_ms += each["total_ms"]
             place.self_ms += each["self_ms"]
-            place.routes.add(route)
+            place.routes.add(route.name)
+            sums = route.places.setdefault(key, [0.0, 0.0])
+            sums[0] += each["calls"]
+            sums[1] += each["self_ms"]
 
     def _add_finding(self, item: Mapping[str, Any], route: str) -> None:
         found = self.found.get(item["id"])
@@ -300,11 +294,6 @@ def _add(line: str, number: int, add: Callable[[Mapping[str, Any]], None]) -> st
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return f"line {number} lacks what a report has"
     return ""
-
-
-def seconds(instant: str) -> float:
-    """Return an instant in ISO 8601 as seconds since 1970."""
-    return datetime.fromisoformat(instant.replace("Z", "+00:00")).timestamp()
 
 
 def percentile(ordered: list[float], share: float) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from manometer.exporters.questions import QUESTIONS
-
+from ..exporters._event import instant
+from ..exporters.questions import QUESTIONS
 from .recording import Found, Place, Recording, Route, percentile
 
 if TYPE_CHECKING:
@@ -117,6 +116,5 @@ def _ids(found: Iterable[Found], question: str) -> list[str]:
     return [each.latest["id"] for each in found if each.latest["question"] == question]
 
 
-def _instant(value_s: float) -> str:
-    moment = datetime.fromtimestamp(round(value_s, 3), tz=timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _instant(value_s: float) -> str | None:
+    return instant(round(value_s * 1e3) * 1_000_000)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TextIO, final
 
 from .._line import number
+from ..exporters._event import where
 from ..exporters.questions import QUESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_CALLS: Final = {"sql": "sql", "http": "http", "cache": "cache", "queue": "queue"}
 _FINDINGS: Final = 10
 _WIDTH: Final = 110
 """Columns where there is no terminal to ask."""
@@ -74,7 +74,7 @@ def _findings(found: Mapping[str, Any]) -> Iterator[Part]:
     for rank, item in enumerate(items[:_FINDINGS], 1):
         yield (
             f"{rank}. {item['rule']} {item['id']} {item['confidence']}: {item['label']}\n"
-            f"   {' '.join(filter(None, (item['at'], item['in']))) or 'the process'}; in {item['units']} of "
+            f"   {where(item) or 'the process'}; in {item['units']} of "
             f"{item['units_of_its_routes']} units of {', '.join(item['routes'][:3])}; {_saving(item)}\n"
             f"   {item['advice']}"
         )
@@ -107,9 +107,7 @@ def _routes(found: Mapping[str, Any]) -> Table:
         ),
     )
     for route in found["routes"]:
-        calls = [
-            f"{_CALLS.get(kind, kind)} {number(call['per_unit'])}" for kind, call in route["calls"].items()
-        ]
+        calls = [f"{kind} {number(call['per_unit'])}" for kind, call in route["calls"].items()]
         cpu = "n/a" if route["cpu_ms"] is None else number(route["cpu_ms"])
         times = (number(route[key]) for key in ("p50_ms", "p95_ms", "p99_ms", "max_ms"))
         table.rows.append(
@@ -137,11 +135,11 @@ def _callsites(found: Mapping[str, Any]) -> Table:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("%", "")
+    return f"{share * 100:.1f}"
 
 
 def _is_number(column: str) -> bool:
-    return column.endswith((" ms", " %", " a s")) or column in ("units", "failed", "calls")
+    return column.endswith((" ms", " %")) or column in ("units", "failed", "calls")
 
 
 def _columns(out: TextIO) -> int:
