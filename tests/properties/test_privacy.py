@@ -134,10 +134,20 @@ def test_S2_no_canary_in_any_literal_or_parameter_is_ever_seen_again(sinks: Sink
     canaries(sinks, 400)
     sinks.end()
 
-    assert any("sql" in line or "SELECT" in line for line in sinks.lines), (
-        "calls that were not seen prove nothing"
-    )
+    assert any("SELECT" in line for line in sinks.lines), "statements that are not told prove nothing"
     assert [line[:2_000] for line in sinks.lines if _leaks(line)][:3] == []
+
+
+def _told_whatever_it_costs(connection: Any, chance: random.Random) -> None:
+    """Make calls of which so many are alike that their statement is told, however quick the server is."""
+    cursor = connection.cursor()
+    cursor.execute("CREATE TABLE t (name VARCHAR(200))")
+    connection.commit()
+    with profile("loop"):
+        for _ in range(30):
+            cursor.execute("SELECT name FROM t WHERE name = %s", (_secret(chance),))
+            cursor.fetchall()
+    cursor.close()
 
 
 DRIVERS = {"psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mariadb", "MySQLdb": "mariadb"}
@@ -160,6 +170,7 @@ def test_S2_no_canary_leaves_through_a_servers_driver(
             host=database.host, port=database.port, user=database.user, password=database.password, database=database.name
         )  # fmt: skip
     chance = random.Random(13)
+    _told_whatever_it_costs(connection, chance)
     for number in range(count):
         with profile(f"unit{number % 50}"):
             cursor = connection.cursor()
@@ -179,9 +190,7 @@ def test_S2_no_canary_leaves_through_a_servers_driver(
     connection.close()
     sinks.end()
 
-    assert any("sql" in line or "SELECT" in line for line in sinks.lines), (
-        "calls that were not seen prove nothing"
-    )
+    assert any("SELECT" in line for line in sinks.lines), "statements that are not told prove nothing"
     assert [line[:2_000] for line in sinks.lines if _leaks(line) or database.password in line][:3] == []
 
 
