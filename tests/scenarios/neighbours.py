@@ -6,17 +6,16 @@ tools have, and what manometer found.
 
 from __future__ import annotations
 
-import http.server
 import json
 import sqlite3
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 import requests
 import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.pool import StaticPool
+from tests.sources.web import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,29 +24,8 @@ ROWS = 12
 REQUESTS = 3
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def serve() -> str:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    return f"http://127.0.0.1:{server.server_port}"
-
-
-def application() -> tuple[Flask, Any]:
+def application(url: str) -> tuple[Flask, Any]:
     """Return a shop and its engine: `/loop` asks once for each order, `/joined` once."""
-    url = serve()
     engine = sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT)"))
@@ -183,13 +161,14 @@ def main(who: str, order: str) -> None:
     tools = {name: TOOLS[name]() for name in who.split("+") if name}
     if order == "last":
         start(collect)
-    app, engine = application()
-    for attach, _ in tools.values():
-        attach(app, engine)
-    client = app.test_client()
-    answers = [
-        client.get(path).get_json() for _ in range(REQUESTS) for path in ("/loop", "/joined", "/plain")
-    ]
+    with serving() as site:
+        app, engine = application(site.url)
+        for attach, _ in tools.values():
+            attach(app, engine)
+        client = app.test_client()
+        answers = [
+            client.get(path).get_json() for _ in range(REQUESTS) for path in ("/loop", "/joined", "/plain")
+        ]
     if order != "off":
         import manometer
 

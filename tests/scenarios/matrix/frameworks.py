@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     Page = Callable[[], Any]
     """Loads the names; asynchronous where the framework is."""
-    Ask = Callable[[str], list[str]]
-    """Sends one request to `/loop` or `/batch`."""
 
 PATHS = ("loop", "batch")
 pages: dict[str, Page] = {}

@@ -6,7 +6,7 @@ The line that asks once for each row ends in `# N+1`.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,14 +15,6 @@ ROWS = 12
 KEYS = "SELECT customer FROM orders ORDER BY id"
 ONE = "SELECT name FROM customers WHERE id = {}"
 JOINED = "SELECT c.name FROM orders o JOIN customers c ON c.id = o.customer ORDER BY o.id"
-
-
-class Library(Protocol):
-    """One library: `loop` and `batch` return the same names."""
-
-    def open(self) -> Any: ...
-    def loop(self, connection: Any) -> list[str]: ...
-    def batch(self, connection: Any) -> list[str]: ...
 
 
 def line_of(library: Any) -> int:
