@@ -20,7 +20,12 @@ OLDEST = "cp310"
 
 def core() -> Extension:
     """The extension: one binary for 3.10 and everything later."""
-    return Extension("manometer._core", ["src/manometer/_core.c"], py_limited_api=True)
+    return Extension(
+        "manometer._core",
+        ["src/manometer/_core.c"],
+        depends=["src/manometer/_tapcore.c"],  # which the other one includes
+        py_limited_api=True,
+    )
 
 
 def is_possible() -> bool:

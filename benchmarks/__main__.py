@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from . import _budgets
+from ._tapped import LIBRARIES
 from .peers import PEERS
-from .taps import LIBRARIES, STATES
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("calls", "peers", "taps", "pipeline", "demo")
+PARTS = ("calls", "peers", "taps", "pipeline", "governor", "demo")
 
 
 def run(core: str, module: str, *arguments: str) -> dict[str, Any]:
@@ -62,9 +62,7 @@ def measure(part: str, core: str, effort: str) -> dict[str, Any]:
         return {name: run(core, "peers", effort, name) for name in names}
     if part == "taps":
         libraries = ["sqlite3"] if quick else list(LIBRARIES)
-        return {
-            each: {state: run(core, "taps", effort, each, state) for state in STATES} for each in libraries
-        }
+        return {each: run(core, "taps", effort, each) for each in libraries}
     return run(core, part, effort, *(("sync", "async") if quick and part == "calls" else ()))
 
 

@@ -96,6 +96,10 @@ def rows(results: dict[str, Any]) -> Iterator[Row]:
     yield from _peers(results.get("peers", {}), budgets["peers"])
     yield from _taps(results.get("taps", {}), budgets["taps"])
     yield from _pipeline(results.get("pipeline", {}), budgets["pipeline"])
+    for core, part in results.get("governor", {}).items():
+        if "late_ns" in part:
+            ratio = part["late_ns"] / part["bare_ns"]
+            yield Row("hot loop after 5 s", core, ratio, budgets["governor"]["hot_loop"], unit="bare")
     for core, part in results.get("demo", {}).items():
         for state, figures in part["states"].items():
             limit = budgets["demo"][core] if state == "on" else None
@@ -110,18 +114,13 @@ def _peers(parts: dict[str, Any], limits: dict[str, Any]) -> Iterator[Row]:
                 yield Row(name, core, value, limits.get(name, {}).get(core), least=True, unit="dearer")
 
 
-def _in_yardsticks(part: dict[str, Any]) -> float:
-    costs = part["costs"]
-    return float(costs["query"]["min"] / added(costs, "Y", "bare call"))
-
-
 def _taps(parts: dict[str, Any], limits: dict[str, Any]) -> Iterator[Row]:
     for core, libraries in parts.items():
-        for library, states in libraries.items():
-            if all("costs" in states.get(state, {}) for state in ("bare", "manometer", "OpenTelemetry")):
-                cost = {state: _in_yardsticks(part) for state, part in states.items()}
-                ours, theirs = cost["manometer"] - cost["bare"], cost["OpenTelemetry"] - cost["bare"]
-                yield Row(f"{library} query", core, ours, unit="Y")
+        for library, part in libraries.items():
+            if "costs" in part:
+                costs = part["costs"]
+                ours, theirs = (added(costs, state) for state in ("manometer", "OpenTelemetry"))
+                yield Row(f"{library} query", core, ours / added(costs, "Y", "bare call"), unit="Y")
                 yield Row(f"{library} query, share of OpenTelemetry's", core, ours / theirs, limits[library])
 
 

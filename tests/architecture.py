@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 # A new module gets its layer here. An import may only point down; within a layer it must not come back.
 LAYERS = (
-    {"_detail", "_course", "_curve", "_growth", "_size", "_model", "_native", "_boundary", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
+    {"_cache_facts", "_detail", "_stall", "_course", "_curve", "_growth", "_size", "_loads", "_wait", "_model", "_native", "_boundary", "_version", "_finding", "_line", "protocols", "_config", "_guard", "_limits", "_real", "_cpu"},
     {
-        "_hot", "_context", "_mute", "_queues", "_merge", "_rolling", "_calls", "_sizes", "_trends", "_containers", "_size_history", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
-        "_live", "_ledger", "_expect", "_untie", "_site", "_spans", "_forks",
+        "_reuse", "_aging", "_caches", "_lru", "_cache_watch", "_hot", "_context", "_mute", "_queues", "_merge", "_rolling", "_calls", "_sizes", "_trends", "_containers", "_size_history", "_history", "_fingerprint", "_statement", "_tokens", "_fold",
+        "_live", "_loops", "_cpus", "_ledger", "_expect", "_untie", "_site", "_spans", "_forks", "_setups", "_stacks", "_waiting", "_watching", "_level",
     },
-    {"_measure", "_options", "_template", "_texts", "_compiled", "_plan", "_block", "_pipeline", "_governor"},
+    {"_watch_cache", "_measure", "_options", "_template", "_texts", "_compiled", "_plan", "_block", "_locks", "_exclusive", "_pipeline", "_governor", "_cost", "_sampled", "_lighter"},
     {"sources", "probes", "detectors", "exporters"},
     {"_analyze", "_otel", "_runtime", "testing", "reports", "cli", "__main__"},
     {"__init__"},
@@ -29,6 +29,8 @@ EXTENSION_POINTS = LAYERS[3]
 # Which module may import which third party. A source may, beside these, import the library it is named after.
 THIRD_PARTIES = {
     "MySQLdb": ("sources.mysqlclient",),
+    "httpcore": ("sources.pools_httpcore",),
+    "psycopg_pool": ("sources.pools_psycopg",),
     "opentelemetry": ("sources.otel", "exporters.otlp"),
     "psutil": ("probes.process",),
     "pyinstrument": ("probes.stacks",),

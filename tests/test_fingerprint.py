@@ -320,3 +320,17 @@ def test_more_values_are_taken_from_arguments_where_a_caller_asks_for_more() -> 
     assert len(values_of(keys)) == 16
     assert values_of(keys, 128)[:16] == values_of(keys)
     assert len(set(values_of(keys, 128))) == 128
+
+
+def test_a_zone_alone_is_known_by_its_name_and_a_fixed_one_by_its_offset():
+    tokyo = key_of((1, zoneinfo.ZoneInfo("Asia/Tokyo")))
+
+    assert tokyo is not None
+    assert key_of((1, zoneinfo.ZoneInfo.no_cache("Asia/Tokyo"))) == tokyo
+    assert key_of((1, zoneinfo.ZoneInfo("Europe/Paris"))) != tokyo
+    hour = datetime.timedelta(hours=1)
+    assert (
+        key_of(datetime.timezone(hour, "x"))
+        == key_of(datetime.timezone(hour))
+        != key_of(datetime.timezone.utc)
+    )

@@ -13,7 +13,9 @@ from .protocols import Detector, Exporter, Probe, Source
 
 if TYPE_CHECKING:
     from ._analyze import analyze
+    from ._locks import watch_lock
     from ._runtime import disable, enable, flush, questions, start, stop
+    from ._watch_cache import watch_cache
 
 __all__ = [
     "Callsite",
@@ -37,6 +39,8 @@ __all__ = [
     "questions",
     "start",
     "stop",
+    "watch_cache",
+    "watch_lock",
 ]
 
 _LAZY = frozenset({"disable", "enable", "flush", "questions", "start", "stop"})
@@ -52,6 +56,14 @@ def __getattr__(name: str) -> Any:
         from ._analyze import analyze
 
         return analyze
+    if name == "watch_cache":
+        from ._watch_cache import watch_cache
+
+        return watch_cache
+    if name == "watch_lock":
+        from ._locks import watch_lock
+
+        return watch_lock
     if name == "__version__":
         from ._version import version
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter_ns
+from types import FrameType
 from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
@@ -9,7 +11,9 @@ from ._boundary import NO_BACK_OFF_NS, is_timeout
 from ._context import HOT, Branch, drops, new_frame
 from ._course import FIRST, Course
 from ._detail import Exemplar, KeyUse
+from ._fingerprint import values_of
 from ._model import OPEN_CALL, Read
+from ._native import core, in_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +69,7 @@ def end(
     *,
     key: int | None = None,
     values: tuple[int, ...] = (),
+    arguments: object = None,
     batch: int = 0,
     error: str = "",
     cancelled: bool = False,
@@ -77,6 +82,7 @@ def end(
         call: From `begin`.
         key: Keyed hash of all arguments; None when they could not be read.
         values: Keyed hashes of the key-like ones among them.
+        arguments: Instead of them the arguments themselves, which are read only where they are new.
         batch: Values of an IN list, or parameter sets of an `executemany`; 0 when there is none.
         error: Type of the exception; empty for success.
         cancelled: The error is a cancellation.
@@ -120,6 +126,8 @@ def end(
     if key is None:
         detail.unkeyed += 1
     else:
+        if arguments is not None and key not in detail.keys and len(detail.keys) < _limits.MAX_KEYS_PER_FRAME:
+            values = values_of(arguments)
         _add_key(call, detail, profile, key, values, duration_ns, ended_ns, error)
     if call.callsite.operation == "write":
         profile.write_epoch += 1
@@ -367,3 +375,24 @@ def _latest(profile: Profile, frame: Frame) -> Read:
         read = Read(frame)
     returned[frame] = read  # the most recent stands last
     return read
+
+
+def _keep_slow(detail: FrameDetail, started_ns: int, ended_ns: int, error: str | None) -> None:
+    keep(detail, Exemplar(started_ns, ended_ns, "", error or ""))
+
+
+def _count_late() -> None:
+    drops["late"] = drops.get("late", 0) + 1
+
+
+if core is not None:
+    core.bind_taps(
+        HOT, perf_counter_ns, FrameType, _add_error, _keep_slow, Course, is_timeout, Read, _count_late
+    )
+    # The same in C; a test gives both the same calls.
+    Call = in_c(Call)  # type: ignore[misc]
+    begin = core.begin_call
+    end = core.end_call
+    add_rows = core.add_rows
+    add_returned = core.add_returned
+    count_result = core.count_result

@@ -14,11 +14,12 @@ from ._native import core
 
 
 def _bind(core: Any) -> None:
-    core.bind(HOT["get_"], HOT["set_"], HOT["new_"], HOT["slow_"], vars(_context), (PRODUCTION, JOB))
+    core.bind(HOT["own_"], HOT["new_"], HOT["slow_"], vars(_context), (PRODUCTION, JOB))
     HOT.update(
         tuple_=tuple,
         begin_=core.begin,
         end_=core.end,
+        skip_=core.skip,
         resume_=core.resume,
         pause_=core.pause,
         open_=core.open,

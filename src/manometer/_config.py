@@ -51,6 +51,9 @@ class Config:
         file_max_bytes: Size in bytes at which that file is rotated; one older file is kept.
         app: Packages or directories that count as the application although they are installed
             among the libraries.
+        max_overhead: Share of the process's CPU that measuring may take, 0.001 to 1. Above it the level
+            of detail falls, above five times as much recording stops for a while; 1 lets it take what
+            it takes.
         repeat_after_s: Seconds until a known finding may speak again.
         heartbeat_s: Seconds between two heartbeat lines; 0 for none.
         record_unsampled: See the spans of OpenTelemetry that a sampler drops, too; costs 12 us a span.
@@ -78,6 +81,7 @@ class Config:
     file_path: str = ""
     file_max_bytes: int = _limits.MAX_FILE_BYTES
     app: tuple[str, ...] = ()
+    max_overhead: float = 0.01
     repeat_after_s: float = 300.0
     heartbeat_s: float = _limits.HEARTBEAT_S
     record_unsampled: bool = False
@@ -248,6 +252,7 @@ _CHECKS: Final[dict[str, Callable[[Any], str]]] = {
     "file_path": _check_path,
     "file_max_bytes": _whole(10_000, 10_000_000_000),
     "app": _strings(tuple, "packages or directories"),
+    "max_overhead": _number(0.001, 1, ""),
     "repeat_after_s": _number(0, 86_400, " s"),
     "heartbeat_s": _number(0, 86_400, " s"),
     "record_unsampled": _check_flag,
@@ -321,6 +326,7 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "file_path": str,
     "file_max_bytes": _parse_whole,
     "app": _parse_list,
+    "max_overhead": _parse_number,
     "repeat_after_s": _parse_number,
     "heartbeat_s": _parse_number,
     "record_unsampled": _parse_bool,

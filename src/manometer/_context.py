@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from random import random
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
@@ -34,10 +34,9 @@ OUTSIDE: Final = Callsite(name="(late)", kind="other")
 class Branch:
     """A mutable pointer to the current frame, owned by one thread, greenlet or task.
 
-    A synchronous function cannot be suspended half way, so it may move the pointer and move it
-    back; whatever can be suspended while open opens a branch of its own. A branch met by another
-    owner forks into a private subtree that is merged when the profile is sealed, so that nobody
-    needs a lock.
+    A synchronous function cannot be suspended half way, so it may move the pointer and move it back;
+    whatever can be suspended while open opens a branch of its own. A branch met by another owner forks
+    into a private subtree, merged when the profile is sealed, so that nobody needs a lock.
     """
 
     __slots__ = (
@@ -80,6 +79,8 @@ variable: Final[ContextVar[Branch | Literal[False] | None]] = ContextVar("manome
 live: Final[dict[int, Profile]] = {}
 """Profiles in flight by identity; atomic operations only."""
 
+closing: Callable[[Profile], None] | None = None
+"""Told of a unit of work that is about to end, while event loops are watched; never raises."""
 sample = 1.0
 max_frames = _limits.MAX_FRAMES
 sink: Callable[[Profile], None] | None = None
@@ -87,24 +88,21 @@ sink: Callable[[Profile], None] | None = None
 version = ""
 
 
-def no_outside() -> Branch | None:
+def no_outside() -> None:
     """Record nothing outside a unit of work: manometer is dormant."""
-    return None
 
 
 def no_roll(branch: Branch, owner: Any) -> Branch:
     """Let go of a rolling branch that outlived `stop()`: this context is empty from now on."""
-    variable.set(None)
+    make_current(None)
     return Branch(Frame(branch.base.callsite, None), owner, branch.profile, None)
 
 
 def new_frame(branch: Branch, parent: Frame, callsite: Callsite) -> Frame:
     """Make the child of *parent* for *callsite*, or fold into a frame that stands for it.
 
-    A callsite that is already open further up (recursion, mutual recursion too) folds into that
-    frame: never 2^depth frames. Beyond the bound calls fold into one frame per kind under the root.
-
-    Application threads; 0.6 us for a new frame.
+    A callsite that is already open further up (recursion, mutual recursion too) folds into that frame:
+    never 2^depth frames. Beyond the bound calls fold into one frame per kind under the root. 0.6 us.
     """
     up: Frame | None = parent
     for _ in range(_limits.MAX_RECURSION_WALK):
@@ -120,18 +118,19 @@ def new_frame(branch: Branch, parent: Frame, callsite: Callsite) -> Frame:
     profile.frames += _limits.IO_FRAME_WEIGHT if callsite.kind in IO_KINDS else 1
     frame = Frame(callsite, parent)
     plan = callsite.plan
-    if plan is not None and (plan.wanted or plan.probed or profile.policy.strict):
+    if plan is not None and plan.looks_at_all(profile.policy.strict):
         plan.probed = False
         frame.active = ACTIVE_WATCHED
-    _adopt(parent, callsite, frame)
-    return frame
+    return _adopt(parent, callsite, frame)
 
 
-def _adopt(parent: Frame, callsite: Callsite, child: Frame) -> None:
+def _adopt(parent: Frame, callsite: Callsite, child: Frame) -> Frame:
+    """Enter *child* below *parent*; a destructor, run by a collection on the way, may have made that frame: it counts."""
     if parent.children is NO_CHILDREN:
-        parent.children = {callsite: child}
-    else:
-        parent.children[callsite] = child
+        children: dict[Callsite, Frame] = {}
+        if parent.children is NO_CHILDREN:
+            parent.children = children
+    return parent.children.setdefault(callsite, child)
 
 
 def _folded(profile: Profile, kind: Kind) -> Frame:
@@ -141,16 +140,15 @@ def _folded(profile: Profile, kind: Kind) -> Frame:
     profile.drop("frames")
     frame = profile.root.children.get(callsite)
     if frame is None:
-        frame = Frame(callsite, profile.root)
-        _adopt(profile.root, callsite, frame)
+        frame = _adopt(profile.root, callsite, Frame(callsite, profile.root))
     return frame
 
 
 def fork(branch: Branch) -> Branch:
     """Return the branch to use where *branch* is not this owner's (slow path of every entry).
 
-    Another thread or greenlet gets a private subtree below the frame where *branch* was opened; a
-    sealed profile sends its late calls to the rolling profile; a due roll is done here.
+    Another owner gets a private subtree below the frame where *branch* was opened; a sealed profile
+    sends its late calls to the rolling profile; a due roll is done here.
     """
     owner = HOT["ident_"]()
     profile = branch.profile
@@ -176,7 +174,7 @@ def fork(branch: Branch) -> Branch:
 def _late(branch: Branch, owner: Any) -> Branch:
     outside = HOT["outside_"]()
     if outside is None:
-        variable.set(None)
+        make_current(None)
         return Branch(Frame(OUTSIDE, None), owner, branch.profile, None)
     base = outside.base
     frame = base.children.get(OUTSIDE) or new_frame(outside, base, OUTSIDE)
@@ -196,8 +194,8 @@ drops: Final[dict[str, int]] = {}
 
 HOT: Final = _hot.HOT
 HOT.update(
-    get_=variable.get,
-    set_=variable.set,
+    get_=variable.get,  # `_level` may put another in its place
+    own_=variable.get,
     new_=_guard.shield("context.frame", new_frame, lambda _b, _p, site: Frame(site, None)),
     fork_=_guard.shield("context.branch", fork, _no_branch),
     outside_=no_outside,
@@ -209,11 +207,8 @@ use_greenlets: Final = _hot.use_greenlets
 
 
 def current() -> Branch | None:
-    """Return the branch that a tap writes to now, or None when nothing is recorded.
-
-    Application threads; 0.2 us.
-    """
-    branch = variable.get()
+    """Return the branch that a tap writes to now, or None when nothing is recorded; 0.2 us."""
+    branch: Branch | None = HOT["get_"]()  # or False: not profiled
     if not branch:
         if HOT["idle_"] or branch is not None:
             return None
@@ -249,6 +244,7 @@ def make_profile(name: str, kind: ProfileKind) -> Profile:
     profile.started_ns = HOT["clock_"]()
     profile.started_unix_ns = time.time_ns()
     profile.version = version
+    profile.level, profile.plain = HOT["level_"], HOT["plain_"]
     profile.root.calls = 1
     tie(profile)
     HOT["made_"](profile)
@@ -279,8 +275,7 @@ def open_profile(
     if to is None and (HOT["idle_"] or muted or (sample < 1.0 and random() >= sample)):  # noqa: S311 - a share, no secret
         opened = OpenProfile(None, MUTED)
         opened.previous = variable.get()
-        _kept = copy_context()
-        variable.set(MUTED)
+        make_current(MUTED)
         return opened
     use_greenlets()
     profile = make_profile(name, kind)
@@ -298,8 +293,7 @@ def open_profile(
         branch.opened.add(branch)
         if cpu:
             opened.cpu = ThreadCpu(branch.owner)
-        _kept = copy_context()
-        variable.set(branch)
+        make_current(branch)
     except BaseException:
         live.pop(id(profile), None)
         opened.end_cpu()
@@ -311,21 +305,29 @@ def open_profile(
 def make_current(value: Branch | Literal[False] | None) -> None:
     """Set the variable, and keep what it replaces alive meanwhile; 0.2 us.
 
-    A collection inside `set` may run a destructor that sets it too. The interpreter then goes on to
-    read the mapping that the inner one let go: a crash, unless somebody else holds it.
+    Up to Python 3.11 a collection inside `set` may run a destructor that sets it too, and the interpreter
+    goes on to read the mapping that the inner one let go. Copying a context has the same fault where it
+    allocates; just after a context was let go it does not.
     """
+    Context()
     _kept = copy_context()
     variable.set(value)
+
+
+if core is not None:
+    core.bind_set(variable.set)
+    make_current = core.make_current  # with no collection meanwhile
+HOT.update(set_=variable.set if core is None else make_current, empty_=Context, copy_=copy_context)
 
 
 def restore(opened: OpenProfile) -> None:
     """Put back what was current before, but for somebody else's; a block left by force inside is left as well."""
     current = variable.get()
     if current is opened.branch or (current and current.profile is opened.profile):
-        _kept = (
-            copy_context()
-        )  # as in `make_current`, whose frame may be one too many at the end of the stack
-        variable.set(opened.previous)
+        try:
+            make_current(opened.previous)
+        except RecursionError:  # its frame was one too many at the end of the stack
+            variable.set(opened.previous)
 
 
 def close_profile(opened: OpenProfile, error: str = "") -> None:
@@ -340,6 +342,8 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
     profile, branch = opened.profile, opened.branch
     if profile is None or branch is MUTED:
         return
+    if closing is not None:
+        closing(profile)
     concurrency = len(live)
     live.pop(id(profile), None)
     cpu_ns = opened.end_cpu()  # also where `disable` has sealed it
@@ -355,6 +359,7 @@ def close_profile(opened: OpenProfile, error: str = "") -> None:
 def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
     """End *profile* now: close its branches, merge private subtrees, fix its duration."""
     profile.sealed = True
+    profile.level, profile.plain = max(profile.level, HOT["level_"]), profile.plain or HOT["plain_"]
     if error:
         profile.outcome = error
     opened = list(branches)
@@ -374,6 +379,12 @@ def merge(into: Frame, other: Frame, profile: Profile) -> None:
     """Add what a private subtree counted to the tree it belongs to."""
     from ._merge import merge_children  # only where threads met a branch of another
 
+    above: Frame | None = into
+    while above is not None:
+        if above is other:  # it would grow for ever
+            profile.drop("forks")
+            return
+        above = above.parent
     profile.late += merge_children(into, other)
 
 

@@ -18,6 +18,8 @@
 #include <Python.h>
 #include <pythread.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 #include <structmember.h>
 
 #if defined(_WIN32)
@@ -31,6 +33,9 @@
 #define OPEN_CALL 4
 /* As in _limits; a test compares them. */
 #define MAX_RECURSION_WALK 64
+/* As `_sampled.is_timed`: of the calls of a frame the first ones, then one in sixteen, in no period that a loop could have. */
+#define ALWAYS_TIMED 16
+#define IS_TIMED(number) ((number) < ALWAYS_TIMED || (((number) * 40503) & 0xFFFF) < 0x1000)
 
 typedef struct Frame {
     PyObject_HEAD
@@ -38,9 +43,9 @@ typedef struct Frame {
     /* The parent is not owned: parents own their children, and a tree without cycles is freed when its profile is, with no
      * work for the garbage collector. A frame that goes away first takes leave of those listed as its children. */
     struct Frame *parent, *first_child, *next_child, *previous_child;
-    long long active, calls, errors, total_ns, mark_ns, union_ns, since_ns;
+    long long active, calls, errors, total_ns, mark_ns, union_ns, since_ns, untimed;
     /* Of the plain call that is open, the outermost one where they nest; not visible to Python. */
-    PyObject *branch; /* whose current frame this is; borrowed: the wrapper holds it while the call is open */
+    PyObject *branch; /* whose current frame this is */
     PyObject *before; /* which frame was current before */
     long long opened_ns;
 } Frame;
@@ -64,6 +69,7 @@ static PyObject *limits, *quiet_policies;        /* globals of _context; policie
 static PyObject *no_children;
 static PyObject *str_frames, *str_policy, *str_max_frames, *str_late, *str_flow, *str_plan, *str_probed, *str_into, *str_out;
 static long long mark_at_first_ns;
+static int blind; /* no block is opened: what is inside a unit of work is not recorded now */
 static long long interpreter = -1;
 
 /* ---- small tools ---------------------------------------------------------------------------------------------- */
@@ -228,6 +234,7 @@ static int frame_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(frame->callsite);
     Py_VISIT(frame->children);
     Py_VISIT(frame->detail);
+    Py_VISIT(frame->branch);
     Py_VISIT(frame->before);
     return 0;
 }
@@ -235,10 +242,10 @@ static int frame_traverse(PyObject *self, visitproc visit, void *arg)
 static int frame_clear(PyObject *self)
 {
     Frame *frame = (Frame *)self;
-    frame->branch = NULL;
     Py_CLEAR(frame->callsite);
     Py_CLEAR(frame->children);
     Py_CLEAR(frame->detail);
+    Py_CLEAR(frame->branch);
     Py_CLEAR(frame->before);
     return 0;
 }
@@ -283,34 +290,58 @@ static int cut_folded(Frame *frame)
     return failed ? -1 : 0;
 }
 
+/* Let go of what the calls of a frame are known to have come from. */
+static int cut_flow(Frame *frame)
+{
+    PyObject *detail = frame->detail, *empty;
+    int failed;
+    if (detail == NULL || detail == Py_None)
+        return 0;
+    Py_INCREF(detail);
+    empty = PyDict_New();
+    failed = empty == NULL ? -1 : PyObject_SetAttr(detail, str_flow, empty);
+    Py_XDECREF(empty);
+    Py_DECREF(detail);
+    return failed;
+}
+
+/* The frame that follows in a walk over all below `top`; NULL at its end, or where the tree was changed on the way. */
+static Frame *after(Frame *frame, Frame *top)
+{
+    if (frame->first_child != NULL)
+        return frame->first_child;
+    while (frame != NULL && frame != top && frame->next_child == NULL)
+        frame = frame->parent;
+    return frame == NULL || frame == top ? NULL : frame->next_child;
+}
+
 /* As `_model.Frame.untie`; there is nothing else to cut, for no frame owns its parent. */
 static PyObject *untie(PyObject *self, PyObject *unused)
 {
-    Frame *top = (Frame *)self, *frame = top;
+    Frame *top = (Frame *)self, *frame = (Frame *)ref(self), *next;
+    int failed = 0;
     (void)unused;
-    for (;;) {
-        if (frame->detail != NULL && frame->detail != Py_None) {
-            PyObject *empty = PyDict_New();
-            int failed = empty == NULL || PyObject_SetAttr(frame->detail, str_flow, empty) < 0;
-            Py_XDECREF(empty);
-            if (failed)
-                return NULL;
-        }
-        if (cut_folded(frame) < 0)
-            return NULL;
-        if (frame->first_child != NULL) {
-            frame = frame->first_child;
-            continue;
-        }
-        while (frame != top && frame->next_child == NULL)
-            frame = frame->parent;
-        if (frame == top)
-            return ref(Py_None);
-        frame = frame->next_child;
+    while (frame != NULL && !failed) {
+        /* By a reference: cutting frees, and a destructor may take the tree apart meanwhile. */
+        failed = cut_flow(frame) < 0 || cut_folded(frame) < 0;
+        next = failed ? NULL : after(frame, top);
+        Py_XINCREF((PyObject *)next);
+        Py_DECREF((PyObject *)frame);
+        frame = next;
     }
+    return failed ? NULL : ref(Py_None);
+}
+
+static PyObject *more_of(Frame *frame); /* in _tapcore.c */
+
+static PyObject *more(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return more_of((Frame *)self);
 }
 
 static PyMethodDef frame_methods[] = {
+    {"more", more, METH_NOARGS, "Return the detail of this frame, made on first use."},
     {"untie", untie, METH_NOARGS, "Cut all references that lead upwards below this frame."},
     {NULL, NULL, 0, NULL},
 };
@@ -326,6 +357,7 @@ static PyMemberDef frame_members[] = {
     {"mark_ns", T_LONGLONG, offsetof(Frame, mark_ns), 0, NULL},
     {"union_ns", T_LONGLONG, offsetof(Frame, union_ns), 0, NULL},
     {"since_ns", T_LONGLONG, offsetof(Frame, since_ns), 0, NULL},
+    {"untimed", T_LONGLONG, offsetof(Frame, untimed), 0, NULL},
     {"before", T_OBJECT_EX, offsetof(Frame, before), READONLY, NULL}, /* for the wrapper at the recursion limit */
     {NULL, 0, 0, 0, NULL},
 };
@@ -515,6 +547,32 @@ static int take_place(Branch *branch)
     return 1;
 }
 
+/* Enter a new frame, whose reference is taken, below `parent`. Up to 3.11 each allocation may run a destructor, which may
+ * have made the same one: that one counts. A new reference, or NULL with an exception set. */
+static PyObject *adopt(Frame *parent, PyObject *site, PyObject *frame)
+{
+    PyObject *children = NULL, *found = NULL;
+    int failed = 0;
+    if (parent->children == no_children) {
+        children = PyDict_New();
+        failed = children == NULL;
+        if (!failed && parent->children == no_children)
+            put(&parent->children, ref(children));
+        Py_XDECREF(children);
+    }
+    children = ref(parent->children);
+    if (!failed && (children == NULL || Py_TYPE(children) != &PyDict_Type))
+        failed = wrong_arguments("children");
+    if (!failed) {
+        found = ref(PyDict_GetItemWithError(children, site));
+        if (found == NULL && !PyErr_Occurred() && PyDict_SetItem(children, site, frame) == 0)
+            found = ref(frame);
+    }
+    Py_XDECREF(children);
+    Py_DECREF(frame);
+    return found;
+}
+
 /* As `_context.new_frame`: what folds, what reached a bound, and what is watched from the first call, Python decides. */
 static PyObject *make_child(PyObject *branch, PyObject *parent, PyObject *site)
 {
@@ -533,21 +591,7 @@ static PyObject *make_child(PyObject *branch, PyObject *parent, PyObject *site)
     if (taken <= 0)
         return taken < 0 ? NULL : make_in_python(branch, parent, site);
     frame = make_frame(site, parent);
-    if (frame == NULL)
-        return NULL;
-    if (((Frame *)parent)->children == no_children) {
-        PyObject *children = PyDict_New();
-        if (children == NULL) {
-            Py_DECREF(frame);
-            return NULL;
-        }
-        put(&((Frame *)parent)->children, children);
-    }
-    if (PyDict_SetItem(((Frame *)parent)->children, site, frame) < 0) {
-        Py_DECREF(frame);
-        return NULL;
-    }
-    return frame;
+    return frame == NULL ? NULL : adopt((Frame *)parent, site, frame);
 }
 
 /* The child of the branch's current frame for `site`: a new reference, or NULL with an exception set. */
@@ -592,31 +636,37 @@ static inline PyObject *open_plain(PyObject *self, PyObject *site, long long ign
     int mine = is_branch(self) ? is_mine(branch) : 0;
     if (mine <= 0 || !is_frame(branch->frame))
         return mine < 0 ? NULL : ref(Py_False);
-    before = branch->frame;
+    before = ref(branch->frame);
     frame = (Frame *)descend(self, before, site);
-    if (frame == NULL)
+    if (frame == NULL) {
+        Py_DECREF(before);
         return NULL;
+    }
     active = frame->active & ~ignored;
     if (active == 0) {
         frame->opened_ns = now();
-        opened = frame->opened_ns == -1 && PyErr_Occurred() ? NULL : (PyObject *)frame;
+        opened = (PyObject *)frame;
+        if (frame->opened_ns == -1 && PyErr_Occurred())
+            Py_CLEAR(opened);
     } else if (active == ACTIVE_OPEN && frame->branch == self) {
         opened = PyTuple_Pack(3, self, before, (PyObject *)frame);
         Py_DECREF(frame);
     } else {
         Py_DECREF(frame);
-        return ref(Py_False);
+        opened = ref(Py_False);
     }
-    if (opened == NULL)
-        return NULL;
+    if (opened == NULL || opened == Py_False) {
+        Py_DECREF(before);
+        return opened;
+    }
     if (active == 0) {
         frame->active |= ACTIVE_OPEN;
-        frame->branch = self;
-        put(&frame->before, branch->frame); /* its reference moves */
-        branch->frame = ref((PyObject *)frame);
+        put(&frame->branch, ref(self));
+        put(&frame->before, before); /* its reference moves */
     } else {
-        put(&branch->frame, ref((PyObject *)frame));
+        Py_DECREF(before);
     }
+    put(&branch->frame, ref((PyObject *)frame));
     return opened;
 }
 
@@ -627,6 +677,36 @@ static PyObject *begin(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     (void)self;
     return two(count) ? open_plain(args[0], args[1], 0) : NULL;
+}
+
+/* Of a function that is called very often: count its next call without a clock, where nothing lies below its frame.
+ * Gives the frame; None where the call has to be measured, or is none of this thread's. */
+static PyObject *skip(PyObject *self, PyObject *site)
+{
+    PyObject *found, *children, *branch = PyObject_CallNoArgs(get_variable);
+    Frame *frame, *parent;
+    (void)self;
+    if (branch == NULL)
+        return NULL;
+    parent = is_branch(branch) ? (Frame *)((Branch *)branch)->frame : NULL;
+    if (!is_frame((PyObject *)parent) || is_mine((Branch *)branch) <= 0)
+        goto none;
+    children = parent->children;
+    if (children == NULL || Py_TYPE(children) != &PyDict_Type)
+        goto none;
+    found = PyDict_GetItemWithError(children, site);
+    frame = (Frame *)found;
+    if (!is_frame(found) || frame->active != 0 || frame->children != no_children || IS_TIMED(frame->calls))
+        goto none;
+    frame->calls++;
+    frame->untimed++;
+    Py_INCREF(found);
+    Py_DECREF(branch);
+    return found;
+none:
+    PyErr_Clear(); /* whatever it was, the call that is measured meets it too */
+    Py_DECREF(branch);
+    return ref(Py_None);
 }
 
 /* A step of a generator, whose arguments are not watched. */
@@ -669,6 +749,7 @@ static void go_back(Frame *frame)
         put(&((Branch *)branch)->frame, before);
     else
         Py_XDECREF(before);
+    Py_XDECREF(branch);
 }
 
 /* The wrapper knows its callsite only: a signal handler raised after `begin` had opened the call and before its result was
@@ -699,8 +780,11 @@ static inline PyObject *close_plain(PyObject *opened, int calls)
             heal(opened);
             return ref(Py_None);
         }
-        put(&((Branch *)PyTuple_GetItem(opened, 0))->frame, ref(PyTuple_GetItem(opened, 1)));
+        if (PyTuple_Size(opened) != 3 || !is_branch(PyTuple_GetItem(opened, 0)) || !is_frame(PyTuple_GetItem(opened, 1))
+            || !is_frame(PyTuple_GetItem(opened, 2)))
+            return wrong_arguments("what `begin` gave expected"), NULL;
         ((Frame *)PyTuple_GetItem(opened, 2))->calls += calls;
+        put(&((Branch *)PyTuple_GetItem(opened, 0))->frame, ref(PyTuple_GetItem(opened, 1)));
         return ref(Py_None);
     }
     started_ns = frame->opened_ns;
@@ -726,11 +810,22 @@ static PyObject *pause_step(PyObject *self, PyObject *opened)
 
 /* ---- calls that can be suspended while open ------------------------------------------------------------------- */
 
+/* Set the variable, without a collection on the way. Up to 3.11 one may run a destructor inside `set` that sets it too, and
+ * the interpreter goes on to read the mapping that the inner one has freed. */
 static int make_current(PyObject *branch)
 {
+    int collects = PyGC_Disable();
     PyObject *token = PyObject_CallFunctionObjArgs(set_variable, branch, NULL);
+    if (collects)
+        PyGC_Enable();
     Py_XDECREF(token); /* values are restored, never tokens: a task may end in another context */
     return token == NULL ? -1 : 0;
+}
+
+static PyObject *make_current_in_python(PyObject *self, PyObject *branch)
+{
+    (void)self;
+    return make_current(branch) < 0 ? NULL : ref(Py_None);
 }
 
 /* Open a branch below `site`, current from now on: a new reference, or NULL with an exception set. */
@@ -882,12 +977,20 @@ static void block_dealloc(PyObject *self) { release(self, block_clear); }
 
 static PyObject *block_enter(PyObject *self, PyObject *unused)
 {
-    PyObject *inner, *args[2] = {PyObject_CallNoArgs(get_variable), ((Block *)self)->callsite};
+    PyObject *inner, *args[2] = {PyObject_CallNoArgs(get_variable), NULL};
     (void)unused;
     if (args[0] == NULL)
         return NULL;
-    inner = args[1] != NULL && args[1] != Py_None && is_branch(args[0]) ? open_task(NULL, args, 2) : ref(Py_False);
+    args[1] = ref(((Block *)self)->callsite);
+    /* Within another block Python looks whether that is of the same callsite: whoever leaves must meet its own. */
+    if (blind && (!is_branch(args[0]) || !is_branch(((Branch *)args[0])->outer))) {
+        Py_DECREF(args[0]);
+        Py_XDECREF(args[1]);
+        return ref(self);
+    }
+    inner = !blind && args[1] != NULL && args[1] != Py_None && is_branch(args[0]) ? open_task(NULL, args, 2) : ref(Py_False);
     Py_DECREF(args[0]);
+    Py_XDECREF(args[1]);
     if (inner == Py_False) {
         PyObject *caller = (PyObject *)PyEval_GetFrame();
         Py_DECREF(inner);
@@ -948,6 +1051,10 @@ static PyType_Spec block_spec = {
     "manometer._core.Measure", sizeof(Block), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, block_slots,
 };
 
+/* ---- taps ----------------------------------------------------------------------------------------------------- */
+
+#include "_tapcore.c"
+
 /* ---- setting up ----------------------------------------------------------------------------------------------- */
 
 static PyObject *claim(PyObject *self, PyObject *unused)
@@ -960,6 +1067,13 @@ static PyObject *claim(PyObject *self, PyObject *unused)
         return NULL;
     }
     interpreter = id;
+    Py_RETURN_NONE;
+}
+
+static PyObject *bind_set(PyObject *self, PyObject *set)
+{
+    (void)self;
+    put(&set_variable, ref(set));
     Py_RETURN_NONE;
 }
 
@@ -982,13 +1096,12 @@ static int same_clock(PyObject *clock)
 
 static PyObject *bind(PyObject *self, PyObject *args)
 {
-    PyObject *get, *set, *make, *look, *globals, *policies;
+    PyObject *get, *make, *look, *globals, *policies;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OOOOO!O!", &get, &set, &make, &look, &PyDict_Type, &globals, &PyTuple_Type,
+    if (!PyArg_ParseTuple(args, "OOOO!O!", &get, &make, &look, &PyDict_Type, &globals, &PyTuple_Type,
                           &policies))
         return NULL;
     put(&get_variable, ref(get));
-    put(&set_variable, ref(set));
     put(&new_frame, ref(make));
     put(&slow, ref(look));
     put(&limits, ref(globals));
@@ -1012,12 +1125,26 @@ static PyObject *replace(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *set_blind(PyObject *self, PyObject *on)
+{
+    int is_on = PyObject_IsTrue(on);
+    (void)self;
+    if (is_on < 0)
+        return NULL;
+    blind = is_on;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"claim", claim, METH_NOARGS, "Raise ImportError in a second interpreter of the process."},
     {"bind_frame", bind_frame, METH_VARARGS, "bind_frame(no_children, mark_ns)"},
-    {"bind", bind, METH_VARARGS, "bind(get, set, new_frame, slow, globals of _context, two policies)"},
+    {"bind", bind, METH_VARARGS, "bind(get, new_frame, slow, globals of _context, two policies)"},
     {"replace", replace, METH_VARARGS, "replace(clock, genuine, ident, genuine)"},
+    {"bind_set", bind_set, METH_O, "bind_set(the method that sets the variable)"},
+    {"make_current", make_current_in_python, METH_O, "make_current(value): set the variable, with no collection meanwhile"},
+    {"blind", set_blind, METH_O, "blind(on): whether blocks record nothing"},
     {"begin", (PyCFunction)(void (*)(void))begin, METH_FASTCALL, "begin(branch, callsite)"},
+    {"skip", skip, METH_O, "skip(callsite)"},
     {"resume", (PyCFunction)(void (*)(void))resume, METH_FASTCALL, "resume(branch, callsite)"},
     {"end", end, METH_O, "end(opened)"},
     {"pause", pause_step, METH_O, "pause(opened)"},
@@ -1051,7 +1178,7 @@ PyMODINIT_FUNC PyInit__core(void)
         || str_max_frames == NULL || str_late == NULL || str_flow == NULL || str_plan == NULL || str_probed == NULL || str_into == NULL || str_out == NULL || block == NULL
         || PyModule_AddObject(made, "Measure", block) < 0 || PyModule_AddObject(made, "Frame", frame) < 0
         || PyModule_AddObject(made, "Branch", branch) < 0
-        || PyModule_AddIntConstant(made, "MAX_RECURSION_WALK", MAX_RECURSION_WALK) < 0) {
+        || PyModule_AddIntConstant(made, "MAX_RECURSION_WALK", MAX_RECURSION_WALK) < 0 || set_up_taps(made) < 0) {
         Py_XDECREF(made);
         return NULL;
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 FIRST: Final = 4
 """Number of the call from which a course is kept: most frames never have one."""
@@ -21,6 +21,11 @@ class Slowdown(NamedTuple):
     early_ns: int
     late_ns: int
     octaves: int
+
+
+def overlaps(frame: Any) -> bool:
+    """Tell whether calls of *frame* ran at once: their number is then that of their end."""
+    return frame.detail is not None and frame.detail.peak_in_flight > 1
 
 
 @final

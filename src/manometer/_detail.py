@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
+from ._native import core, in_c
+
 if TYPE_CHECKING:
     from ._boundary import Boundary
     from ._course import Course
+    from ._wait import Waits
 
 MISSING_NS: Final = 1 << 62
 
@@ -116,6 +119,7 @@ class FrameDetail:
         "transaction",
         "unkeyed",
         "wait_ns",
+        "waits",
         "write_epoch_first",
         "write_epoch_last",
     )  # fmt: skip
@@ -132,6 +136,7 @@ class FrameDetail:
         self.cpu_ns = 0
         self.wait_ns = 0
         self.holder: Any = None  # the callsite that held what was waited for
+        self.waits: Waits | None = None  # for what is shared: who held it
         self.cancelled = 0
         self.outcomes: dict[str, int] = {}
         self.histogram: list[int] | None = None  # log2 of the duration in ns; slow calls only in pure Python
@@ -158,3 +163,8 @@ class FrameDetail:
         self.pairs: list[Pair] | None = None  # size and cost of the latest calls that have a size
         self.flow: dict[Any, int] = {}  # reading frame -> distinct arguments that it had returned
         self.again: dict[Any, int] = {}  # batch read -> distinct arguments that it had asked for
+
+
+if core is not None:
+    FrameDetail = in_c(FrameDetail)  # type: ignore[misc]
+    KeyUse = in_c(KeyUse)  # type: ignore[misc]

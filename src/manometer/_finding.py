@@ -114,11 +114,14 @@ class Status:
         missing: Name of what is present and cannot be seen, with the reason.
         overhead_share: Own cost divided by the CPU time of the process; None when not measured.
         self_ms: Own cost since the start, in milliseconds.
+        level: The level of detail; below `full` something is not recorded, to keep the cost down.
+        level_changes: Changes of it since the start.
         dropped: What reached a bound since the start, by reason.
         late: Calls that ended after their profile was sealed.
         not_judged: Rule, with the reason it could not judge.
         internal_errors: Failures inside manometer since the start.
         unused_expected: Reasoned exceptions that matched nothing so far.
+        resources: What the process is doing, as the probe of the process last read it, units in the names.
         state: Whether this is the first line, the last one, or one in between.
     """
 
@@ -132,9 +135,12 @@ class Status:
     missing: Mapping[str, str] = field(default_factory=dict)
     overhead_share: float | None = None
     self_ms: float = 0.0
+    level: str = "full"
+    level_changes: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     late: int = 0
     not_judged: Mapping[str, str] = field(default_factory=dict)
     internal_errors: int = 0
     unused_expected: tuple[str, ...] = ()
+    resources: Mapping[str, float] = field(default_factory=dict)
     state: Literal["start", "running", "stop"] = "running"

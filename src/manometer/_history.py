@@ -7,16 +7,18 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
+from ._cache_watch import CacheWatch
 from ._model import IO_KINDS
 from ._size_history import SizeHistory
 
 if TYPE_CHECKING:
+    from ._cache_facts import CacheFacts, Memoizable
     from ._detail import FrameDetail
     from ._model import Callsite, Frame, Profile
 
 MIN_PROFILES: Final = 8
 """Profiles from which the number of calls may be said to follow the number of rows."""
-MIN_PEAKS: Final = 3
+MIN_PEAKS: Final = 2
 """Profiles from which the calls at once may be said to follow the number of calls."""
 _TRIES_KEPT: Final = 10_000
 BUCKETS: Final = 48
@@ -125,6 +127,7 @@ class History(SizeHistory):
 
     def __init__(self) -> None:
         super().__init__()
+        self.caches = CacheWatch()
         self._routes: OrderedDict[str, _Route] = OrderedDict()
         self._sites = 0
         self.evicted = 0
@@ -136,6 +139,7 @@ class History(SizeHistory):
         route.profiles += 1
         route.histogram[_bucket(profile.duration_ns)] += 1
         self.add_sizes(profile)
+        self.caches.add(profile)
         sums = _sums(profile)
         # In the rolling profile everything grows with the traffic, so that nothing follows from it.
         reads = None if profile.kind == "process" else _reads(sums)
@@ -176,7 +180,7 @@ class History(SizeHistory):
         """Fit calls at once = a + b x calls over the profiles of *route*.
 
         Returns:
-            `(b, profiles, unexplained)`; None below three profiles, or while the calls do not vary
+            `(b, profiles, unexplained)`; None below two profiles, or while the calls do not vary
             by a factor of two.
         """
         known = self._routes.get(route)
@@ -195,6 +199,14 @@ class History(SizeHistory):
         known = self._routes.get(route)
         calls = None if known is None else known.sites.get(callsite)  # type: ignore[call-overload]
         return 0 if calls is None else bin(calls.fit.seen).count("1")
+
+    def cache_facts(self) -> list[CacheFacts]:
+        """Return what was seen of each cache between the last two looks."""
+        return self.caches.facts
+
+    def memoizable(self) -> list[Memoizable]:
+        """Return the functions that are asked the same from one unit of work to the next."""
+        return self.caches.functions
 
     def latency(self, route: str, callsite: Callsite | None = None) -> tuple[int, ...]:
         """Return the histogram of durations of a route, or of the time its profiles spent in a callsite.

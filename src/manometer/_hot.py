@@ -15,12 +15,17 @@ HOT: Final[dict[str, Any]] = {
     "ident_": get_ident,
     "clock_": time.perf_counter_ns,
     "idle_": True,
+    "blind_": False,
+    "plain_": False,
+    "level_": 0,
     "limit_": 100_000_000,
 }
 """Globals of every generated wrapper; `_context`, `_plan` and `_compiled` add theirs.
 
 A wrapper reads them as globals (5 ns each, the same as closure cells), so one assignment switches
-all wrappers of the process at once. Clock and owner are assigned through `replace`.
+all wrappers of the process at once. Clock and owner are assigned through `replace`. `idle_`: no unit
+of work is opened. `blind_`: nothing inside one is recorded. `plain_`: nothing is fingerprinted. All
+three follow from the level of detail and belong to `_level`.
 """
 
 _listeners: Final[list[Callable[[], None]]] = []

@@ -64,6 +64,28 @@ MAX_OBSERVATIONS_PER_SIZE: Final = 64
 """Latest costs kept for each of them: 8 bytes each."""
 MAX_MEASURED_BY_NAME: Final = 1_000
 """Functions that `Config.measure` may name in all."""
+MAX_RESOURCES: Final = 512
+"""Places that held something, as findings name them."""
+MAX_WATCHED_LOCKS: Final = 256
+"""Locks that are asked, at each call that leaves the process, whether the caller holds them."""
+MAX_JOINED_ROWS: Final = 400
+"""Rows of one result of joined tables that are compared with one another."""
+MAX_JOINED_READS: Final = 4
+"""Results of one query that are looked at in one unit of work."""
+MAX_LOADS: Final = 128
+"""Routes whose units of work are compared by how many ran at once."""
+MAX_LOAD_UNITS: Final = 256
+"""Latest units of work of each of them."""
+MAX_INSIDE: Final = 10_000
+"""Objects that somebody is inside of, of calls marked exclusive."""
+MAX_HOLDERS: Final = 16
+"""Places that took one resource, and pairs of such a place with what its holder was doing, that are told apart."""
+MAX_HOLDS_ADDED: Final = 10_000
+"""Holds after which the older half weighs half."""
+MAX_HELD_AT_ONCE: Final = 256
+"""Holders of one resource that are known at the same time."""
+MAX_HOLDS_PER_PROFILE: Final = 64
+"""Holds that one unit of work remembers."""
 MAX_TRENDS: Final = 2_000
 """Callsites that cross a boundary whose trend is followed; 0.4 kB each."""
 MAX_CONTAINERS: Final = 64
@@ -72,6 +94,10 @@ MAX_SAMPLES: Final = 128
 """Lengths kept of each; then every second one goes."""
 CONTAINERS_S: Final = 60.0
 """Time between two looks at the containers of the application."""
+MAX_FRAMES_LOOKED_AT: Final = 2_000
+"""Frames of units in progress that are counted for own cost in a second; 2 ms of the background thread."""
+MAX_SAMPLED: Final = 256
+"""Functions called so often that not each of their calls is timed."""
 MAX_GROWTHS: Final = 256
 """Callsites whose growth is followed; 12 kB each, 34 kB at most."""
 MAX_PAIRS_PER_FRAME: Final = 64
@@ -107,6 +133,20 @@ MAX_QUEUES: Final = 256
 MAX_REQUEST_SHAPES: Final = 2_000
 """Paths of outgoing requests whose template is remembered."""
 
+# Caches.
+MAX_CACHES: Final = 256
+"""Caches, told apart by library, place and shape of their keys, that something is remembered about."""
+MAX_CACHE_EVENTS: Final = 8_192
+"""Uses of caches that wait for the background thread; further ones are left out, and counted."""
+MAX_REUSE_KEYS: Final = 256
+"""Keys of one cache, or arguments of one function, that are followed: a sample, chosen by hash."""
+MAX_COMPUTING: Final = 1_024
+"""Keys of one cache, with those who compute a value for them, that are followed at the same time."""
+MAX_STAMPEDES: Final = 64
+"""Stampedes of one cache that are remembered until they are told."""
+MAX_MEMOIZABLE: Final = 64
+"""Functions whose arguments are followed from one unit of work to the next; 20 kB each."""
+
 # Speaking.
 MAX_FINDING_LINES_PER_MIN: Final = 20
 MAX_SUMMARY_LINES_PER_MIN: Final = 60
@@ -117,3 +157,9 @@ MAX_FAILURES: Final = 3
 
 MAX_TREE_NODES: Final = 20_000
 """Nodes of the merged trees of a recording that a command reads."""
+MAX_LOOPS: Final = 64
+"""Event loops that are watched at once."""
+MAX_STALLS_PER_PROFILE: Final = 64
+"""Moments in which a unit of work had to wait for its event loop."""
+MAX_READINGS: Final = 600
+"""Readings of the process that are kept: ten minutes of one a second."""

@@ -6,6 +6,7 @@ from . import _limits
 from ._boundary import boundary_of
 from ._detail import MISSING_NS, FrameDetail, KeyUse
 from ._model import NO_CHILDREN, Frame
+from ._wait import Waits
 
 _SUMS = (
     "bytes_sum", "cancelled", "cpu_ns", "keys_more", "results", "rows_calls", "rows_sum", "single_row_calls",
@@ -45,6 +46,7 @@ def add(target: Frame, source: Frame) -> None:
     """Add what *source* counted to *target*; children are not touched."""
     target.calls += source.calls
     target.errors += source.errors
+    target.untimed += source.untimed
     target.total_ns += source.total_ns
     target.union_ns += source.union_ns or source.total_ns
     if source.detail is not None:
@@ -67,6 +69,8 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
     target.holder = source.holder or target.holder
     target.first_values = target.first_values or source.first_values
     target.course = target.course or source.course
+    if source.waits is not None:
+        _add_waits(target, source.waits)
     if source.pairs:
         target.pairs = [*(target.pairs or ()), *source.pairs][-_limits.MAX_PAIRS_PER_FRAME :]
     target.exemplars = (target.exemplars + source.exemplars)[: _limits.MAX_EXEMPLARS]
@@ -86,6 +90,12 @@ def _add_detail(target: FrameDetail, source: FrameDetail) -> None:
     if source.histogram is not None:
         mine = target.histogram or [0] * len(source.histogram)
         target.histogram = [a + b for a, b in zip(mine, source.histogram, strict=True)]
+
+
+def _add_waits(target: FrameDetail, waits: Waits) -> None:
+    if target.waits is None:
+        target.waits = Waits(waits.resource)
+    target.waits.merge(waits)
 
 
 def _add_key(target: FrameDetail, key: int, use: KeyUse) -> None:
@@ -135,6 +145,7 @@ def snapshot(live: Frame) -> tuple[Frame, int]:
             copies[id(child)] = twin
             twin.calls, child.calls = child.calls, 0
             twin.errors, child.errors = child.errors, 0
+            twin.untimed, child.untimed = child.untimed, 0
             twin.total_ns, child.total_ns = child.total_ns, 0
             twin.union_ns, child.union_ns = child.union_ns, 0
             twin.detail, child.detail = child.detail, None

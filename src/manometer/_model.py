@@ -11,6 +11,9 @@ from ._native import core, in_c
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ._stall import Stall
+    from ._wait import Held, Hold
+
 
 Kind = Literal[
     "call", "db", "http", "cache", "queue", "template", "wait", "lock", "root", "expected", "other"
@@ -82,6 +85,7 @@ class Frame:
 
     __slots__ = (
         "active", "calls", "callsite", "children", "detail", "errors", "mark_ns", "parent", "since_ns", "total_ns", "union_ns",
+        "untimed",
     )  # fmt: skip
 
     def __init__(self, callsite: Callsite, parent: Frame | None) -> None:
@@ -95,6 +99,7 @@ class Frame:
         self.mark_ns = MARK_NS  # total from which the next call is looked at more closely
         self.union_ns = 0  # wall time covered, kept for frames whose calls may overlap
         self.since_ns = 0
+        self.untimed = 0  # calls that were counted only; `_sampled.scale` adds their time
         self.detail: FrameDetail | None = None
 
     def more(self) -> FrameDetail:
@@ -243,11 +248,19 @@ class Profile(_Referable):
         policy: Thresholds for findings about this unit.
         deadline_ns: Monotonic instant until which somebody waits for it; 0 when unknown.
         left_ns: Monotonic instant at which nobody waited any more; 0 while somebody does.
+        holds: What it took from others and gave back, in the order of giving back.
+        taken: What it holds now.
+        overlaps: Calls marked exclusive that met somebody inside: their callsite and the other one's, how often.
+        multiplied: Of queries whose joins multiply: results looked at, rows in them, rows they needed.
+        stalls: Moments in which its event loop stood still.
         first_byte_ns: Time from the start to the first byte of the response; 0 when unknown.
         branches: Its open branches, for the kill switch; empty once it is sealed.
         tie: What takes its tree apart once it is gone (see `_untie`).
         sealed: Whether it has ended; nothing changes after that.
         self_ns: Estimated own cost of measuring it.
+        level: Highest level of detail it met, see `_level`; above 0 something was not recorded.
+        time_error: Relative standard error of the times of functions timed on a sample; 0 where there are none.
+        plain: Whether arguments, parameters and rows were left unfingerprinted meanwhile.
         spans: What it has to do with a trace (`_spans.Spans`); None when nothing.
     """
 
@@ -278,11 +291,19 @@ class Profile(_Referable):
     policy: Policy = PRODUCTION
     deadline_ns: int = 0
     left_ns: int = 0
+    holds: list[Held] = field(default_factory=list)
+    taken: dict[int, Hold] = field(default_factory=dict)
+    overlaps: dict[tuple[Callsite, Callsite], int] = field(default_factory=dict)
+    multiplied: dict[Callsite, tuple[int, int, int]] = field(default_factory=dict)
+    stalls: list[Stall] = field(default_factory=list)
     first_byte_ns: int = 0
     sealed: bool = False
     branches: set[Any] = field(default_factory=set)
     tie: Any = None
     self_ns: int = 0
+    level: int = 0
+    plain: bool = False
+    time_error: float = 0.0
     spans: Any = None
 
     def drop(self, reason: str, count: int = 1) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from ._context import MUTED, variable
+from ._context import MUTED, make_current, variable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,14 +25,12 @@ class muted:  # noqa: N801 - used like a function: `with muted():`
     def __enter__(self) -> None:
         """Be silent from now on."""
         self._before = variable.get()
-        # A collection inside `set` may run a destructor of the application that sets it too, and the interpreter
-        # (3.10 and 3.11 for certain) then reads freed memory: so as seldom as can be.
         if self._before is not MUTED:
-            variable.set(MUTED)
+            make_current(MUTED)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Put back what was before."""
         if self._before is not MUTED:
-            variable.set(self._before)
+            make_current(self._before)

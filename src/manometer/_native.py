@@ -45,4 +45,5 @@ def in_c(python_class: Any) -> Any:
     for name, member in vars(python_class).items():
         if isinstance(member, (FunctionType, property)) and name != "__init__" and name not in vars(made):
             setattr(made, name, member)
+    made.__slots__ = python_class.__slots__
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ _KINDS: Final = ("call", "db", "http", "cache", "queue", "template", "lock")
 class Options:
     """The checked options of one `measure(...)`."""
 
-    __slots__ = ("callsite", "code", "expect", "key", "kind", "name", "size", "slow_ns", "span")
+    __slots__ = ("callsite", "code", "exclusive", "expect", "key", "kind", "name", "size", "slow_ns", "span")
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Options:
         kind: Kind,
         expect: str | Mapping[str, str] | None,
         span: bool = False,
+        exclusive: str | None = None,
     ) -> None:
         check(name is None or (type(name) is str and name != ""), "name", "a non-empty str", name)
         check(kind in _KINDS, "kind", "one of " + ", ".join(_KINDS), kind)
@@ -52,8 +53,19 @@ class Options:
         self.expect = _expectations(expect)
         check(type(span) is bool, "span", "True or False", span)
         self.span = span
+        check(exclusive is None or type(exclusive) is str, "exclusive", "a parameter name", exclusive)
+        self.exclusive = exclusive
         self.code: CodeType | None = None  # where a block of this name was entered last, and its callsite
         self.callsite: Callsite | None = None
+
+
+def text_of(target: Any, attribute: str) -> str:
+    """Return an attribute of the application's that should be text; empty where it is not, or fails."""
+    try:
+        value = getattr(target, attribute, "")
+    except Exception:
+        return ""
+    return value if type(value) is str else ""
 
 
 def check(good: bool, option: str, allowed: str, value: object) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 
-from . import _context, _guard, _limits, _queues, _real, _rolling, _spans
+from . import _caches, _context, _guard, _limits, _queues, _real, _rolling, _spans
 from ._expect import Expectations, is_like
 from ._finding import Finding, Report, Status
 from ._governor import Governor
 from ._history import History
 from ._ledger import Ledger
+from ._level import NAMES, UNITS
 from ._mute import muted
+from ._sampled import scale
 from ._untie import untie
 
 if TYPE_CHECKING:
@@ -24,9 +28,42 @@ if TYPE_CHECKING:
     from ._config import Config
     from ._model import Profile
 
+Reading = tuple[int, "dict[str, float]"]
+"""Monotonic instant, with what a probe read then."""
+
+_log: Final = logging.getLogger("manometer")
 _TICK_S: Final = 1.0
 _STOP: Final = object()
 _STATISTICAL: Final = frozenset({"superlinear", "slowing-call", "growing-container", "slower-under-load"})
+_ON_FINGERPRINTS: Final = frozenset(
+    {
+        "cache-ineffective",
+        "cache-stale",
+        "cache-stampede",
+        "cache-would-pay",
+        "duplicate-read",
+        "repeated-call",
+        "retry-amplification",
+        "serial-independents",
+        "wasted-eager-load",
+    }
+)
+"""Rules that take calls for different where arguments are unknown, or one value for another."""
+_ON_ALL_CALLS: Final = frozenset({"superlinear", "slowing-call", "slower-under-load", "repeated-setup"})
+"""Rules that compare sums, which mean nothing where only a part of the calls was recorded."""
+
+
+def _unsure(profile: Profile) -> frozenset[str]:
+    """Return the rules that would judge what the level of detail left out of *profile*, and note why they do not."""
+    found: frozenset[str] = frozenset()
+    reason = f"level of detail {NAMES[profile.level]}, measuring cost too much"
+    if profile.plain:
+        found |= _ON_FINGERPRINTS
+        profile.not_judged["rules-on-arguments"] = reason
+    if profile.level >= UNITS:
+        found |= _ON_ALL_CALLS
+        profile.not_judged["rules-on-sums"] = reason
+    return found
 
 
 @final
@@ -41,6 +78,7 @@ class Pipeline:
         sources: Returns the active and the missing sources, for the heartbeat.
         version: Manometer's version.
         ask: Returns the page of the four questions and their answers, for the exporters at exit.
+        probe: Reads what the process is doing.
     """
 
     def __init__(
@@ -53,8 +91,11 @@ class Pipeline:
         version: str = "",
         pid: int = 0,
         ask: Callable[[], tuple[str, list[dict[str, Any]]]] | None = None,
+        probe: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         self._ask = ask
+        self._probe = probe
+        self.readings: deque[Reading] = deque(maxlen=_limits.MAX_READINGS)
         self._config = config
         self._judge = judge
         self._exporters = tuple(exporters)
@@ -63,9 +104,10 @@ class Pipeline:
         self._version = version
         self._pid = pid
         self.history = History()
+        self.history.caches.begin()
         self.ledger = Ledger(config, self.history.profiles)
         self.expectations = Expectations(config.expect)
-        self.governor = Governor()
+        self.governor = Governor(config.max_overhead)
         self.drops: dict[str, int] = {}
         self._begin()
 
@@ -108,7 +150,7 @@ class Pipeline:
 
     def _run(self) -> None:
         queue = self._queue
-        _context.variable.set(_context.MUTED)  # for the life of this thread
+        _context.make_current(_context.MUTED)  # for the life of this thread
         while queue is self._queue:
             try:
                 item = queue.get(timeout=_TICK_S)
@@ -132,16 +174,35 @@ class Pipeline:
         _spans.tally(profile)
         self.late += profile.late
         profile.self_ns = self.governor.cost_of(profile)
+        profile.time_error = scale(profile)
         profile.slow_ns = self._threshold(profile)
         for reason, count in profile.dropped.items():
             self.drops[reason] = self.drops.get(reason, 0) + count
-        self.history.add(profile)
-        found = self._judge(profile, self.history, self._config.disable, self._extra)
+        profile.readings = self._within(profile)
+        if profile.level < UNITS:
+            self.history.add(profile)  # what was recorded in part would teach it wrong
+        found = self._judge(profile, self.history, self._config.disable | _unsure(profile), self._extra)
         self.not_judged.update(profile.not_judged)  # bounded by the number of rules
         report = self._report(profile, [self.expectations.apply(finding, profile) for finding in found])
         for name, exporter in self._exporters:
             self._export(name, exporter, "export", report)
         return report
+
+    def _within(self, profile: Profile) -> tuple[Reading, ...]:
+        """Return the readings of the process that were taken while a unit of work was in progress."""
+        ended_ns = profile.started_ns + profile.duration_ns
+        return tuple(each for each in self.readings if profile.started_ns <= each[0] <= ended_ns)
+
+    def read(self) -> None:
+        """Read what the process is doing, if it is time."""
+        now_ns = _context.HOT["clock_"]()
+        if self._probe is None or (
+            self.readings and now_ns - self.readings[-1][0] < self._config.probe_interval_s * 1e9
+        ):
+            return
+        found = _guard.call("probes.process", self._probe)
+        if found:
+            self.readings.append((now_ns, found))
 
     def _threshold(self, profile: Profile) -> int | None:
         """Return the duration from which this route is slow, in nanoseconds; None for the general one."""
@@ -187,7 +248,12 @@ class Pipeline:
         """Do what is due once a second."""
         _rolling.tick()
         _queues.sample()
+        _caches.fold()
+        self.read()
         _guard.report()
+        change = self.governor.tick()
+        if change is not None:
+            self.say(str(change))
         now_ns = time.monotonic_ns()
         if now_ns - self._looked_ns >= _limits.CONTAINERS_S * 1e9:
             self._looked_ns = now_ns
@@ -201,17 +267,29 @@ class Pipeline:
             for name, exporter in self._exporters:
                 self._export(name, exporter, "resolved", finding)
 
+    def say(self, text: str) -> None:
+        """Tell the operator something in one line of the log."""
+        for name, exporter in self._exporters:
+            if hasattr(exporter, "warning"):
+                self._export(name, exporter, "warning", text)
+                return
+        _log.warning(text)
+
     def look(self) -> None:
-        """Measure the containers of the application; what keeps growing is reported as a finding of the process."""
+        """Look at the containers and caches of the application; what there is to say of them is said of the process."""
         self.history.containers.sample(self.units)
-        if self.history.growing_containers() or _queues.filling():
-            profile = _context.make_profile("process", "process")
-            _context.seal(profile, set())
+        self.history.caches.look()
+        profile = _context.make_profile("process", "process")
+        _context.seal(profile, set())
+        if self._judge(profile, self.history, self._config.disable):
             self.handle(profile)
+        self.history.caches.told()
 
     def heartbeat(self, state: Literal["start", "running", "stop"]) -> None:
         """Say how manometer is doing: the cure for "is it silent or blind?"."""
         self._beat_ns = time.monotonic_ns()
+        if state != "start":  # the first one is written on the application's thread
+            self.read()
         status = self.status(state)
         self.new = 0
         self.not_judged = {}
@@ -243,10 +321,13 @@ class Pipeline:
             missing=missing,
             overhead_share=governor.share(),
             self_ms=(governor.host_ns + governor.background_ns) / 1e6,
+            level=NAMES[governor.level],
+            level_changes=governor.changes,
             dropped=dropped,
             late=self.late,
             not_judged=self.history.not_judged() | self.not_judged | _spans.not_seen(),
             internal_errors=_guard.total(),
+            resources=self.readings[-1][1] if self.readings else {},
             unused_expected=tuple(self.expectations.unused()),
             state=state,
         )
@@ -283,12 +364,14 @@ class Pipeline:
         """
         self._stopping = True
         began_s = time.monotonic()
-        self.flush(timeout_s)
+        reached = self.flush(timeout_s)
         thread, self._thread = self._thread, None
         if thread is not None:
             self._queue.put(_STOP)
             if thread is not threading.current_thread():
                 thread.join(max(0.0, timeout_s - (time.monotonic() - began_s)))
+        if reached:
+            _guard.call("pipeline.look", self.look)
         left = self._queue.qsize()
         if left:
             self.drops["unsent_at_exit"] = self.drops.get("unsent_at_exit", 0) + left
@@ -298,6 +381,7 @@ class Pipeline:
                 self._export(name, exporter, "questions", page, answers)
         self.heartbeat("stop")
         _guard.report()
+        self.governor.close()
         for name, exporter in self._exporters:
             self._export(name, exporter, "shutdown")
 
@@ -305,5 +389,5 @@ class Pipeline:
         """Begin anew in a child: the thread is not there, and the queue is the parent's to send."""
         self._pid = pid
         self.drops = {}
-        self.governor = Governor()
+        self.governor.after_fork()
         self._begin()

@@ -12,7 +12,7 @@ from ._context import HOT
 from ._detail import Exemplar
 from ._fingerprint import key_of
 from ._guard import name_of
-from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, OPEN_CALL, Frame
+from ._model import ACTIVE_OPEN, ACTIVE_WATCHED, NO_CHILDREN, OPEN_CALL, Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,13 +49,14 @@ class Plan:
         sync: A call runs on one thread from its start to its end, so that CPU time can be taken.
         wanted: Every call is looked at.
         probed: The calls of the next frame are looked at: the history asks, and so does whoever takes it.
+        rewritable: Where its code may give way to a lighter one: a weak reference to the wrapper, and its shape.
         timed: Calls are long enough to take their CPU time, which costs 1 us; the history says so.
         size_name: What the size is called for a reader; empty when there is none.
     """
 
     __slots__ = (
-        "_forward", "_has_key", "_key", "_size", "method", "parameters", "positions", "probed", "size_at", "size_name", "sync",
-        "timed", "wanted",
+        "_forward", "_has_key", "_key", "_size", "kind", "method", "parameters", "positions", "probed", "rewritable", "size_at",
+        "size_name", "sync", "timed", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,8 @@ class Plan:
         kind: str = "sync",
     ) -> None:
         self.probed = self.timed = False
+        self.rewritable: tuple[Any, Any] | None = None
+        self.kind = kind
         self.sync = kind == "sync"
         self._has_key = key is not None
         self.size_name = size if isinstance(size, str) else "size(...)" if size is not None else ""
@@ -82,12 +85,29 @@ class Plan:
         self._size = size if callable(size) else None
         self.size_at = _position(size, self.parameters, "size") if isinstance(size, str) else -1
 
+    def looks_at_all(self, strict: bool) -> bool:
+        """Tell whether a new frame's calls are looked at from the first one on; 0.2 us."""
+        if HOT["plain_"] and not self.size_name:
+            return False
+        return self.wanted or self.probed or strict
+
+    @property
+    def tells_arguments(self) -> bool:
+        """Whether equal keys mean equal arguments from one unit of work to the next: an instance's identity does not last."""
+        return self._has_key or not self.method
+
+    def follow(self, on: bool) -> None:
+        """Look at every call from the next frame on, or only where somebody asked for it. Background thread."""
+        self.wanted = on or self._has_key or self._size is not None or self.size_at >= 0
+
     def key(self, arguments: tuple[Any, ...]) -> int | None:
         """Return the keyed hash of a call's arguments; None when they cannot be read.
 
         Application threads; 1-2 us. Only exact built-in types are looked at; nothing of the
         user's runs, unless `key=` gave a function, which is guarded.
         """
+        if HOT["plain_"]:
+            return None
         if self._key is not None:
             return key_of(_guard.call("measure.key", self._forward, self._key, arguments))
         if self.positions is not None:
@@ -175,6 +195,8 @@ def leave(
             slow(frame, started_ns, duration_ns)
     if active & ACTIVE_WATCHED:
         count(branch, frame, key, started_ns, duration_ns, result)
+        if HOT["plain_"] and not frame.callsite.plan.size_name:
+            frame.active &= ~ACTIVE_WATCHED
 
 
 def count(branch: Branch, frame: Frame, key: Seen, started_ns: int, duration_ns: int, result: object) -> None:
@@ -273,7 +295,12 @@ def slow(frame: Frame, started_ns: int, duration_ns: int) -> None:
         frame.mark_ns = frame.total_ns
     else:
         watched = frame.active & (ACTIVE_WATCHED | ACTIVE_OPEN)
-        if not watched and callsite.plan is not None and frame.total_ns >= frame.calls * _WATCH_MEAN_NS:
+        if (
+            not watched
+            and callsite.plan is not None
+            and not HOT["plain_"]
+            and frame.total_ns >= frame.calls * _WATCH_MEAN_NS
+        ):
             frame.active |= ACTIVE_WATCHED
         frame.mark_ns = frame.total_ns + limit_ns
     if duration_ns > limit_ns:
@@ -315,4 +342,5 @@ HOT.update(
     late_=_guard.shield("measure.late", late, _nothing),
     items_=_guard.shield("measure.items", items, _nothing),
     nothing_=NOTHING,
+    leaf_=NO_CHILDREN,
 )

@@ -22,6 +22,9 @@ _GRACE_NS: Final = 1_000_000_000
 finish: Callable[..., object] | None = None
 """Hands on all that is finished, within two seconds or those given; set by the runtime, for servers that run no exit handler."""
 
+end: Callable[[], object] | None = None
+"""Does what is done at exit, within two seconds; set by the runtime, for what is about to end this process without that."""
+
 
 def install() -> None:
     """Send calls outside any unit of work to the rolling profile from now on."""
@@ -111,6 +114,11 @@ def _deliver(branch: Branch, owner: Any) -> None:
 def _send(profile: Profile) -> None:
     if profile.root.children and _context.sink is not None:
         _context.sink(profile)
+
+
+def in_flight() -> list[Profile]:
+    """Return the rolling profiles of all threads. Any thread."""
+    return [branch.profile for branch in list(_branches.values())]
 
 
 def tick() -> None:

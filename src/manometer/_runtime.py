@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _context, _guard, _rolling, _site, _spans
+from . import _caches, _context, _guard, _level, _loops, _rolling, _site, _spans, _watching
 from ._config import Config, service_version
 from ._context import HOT
 from ._pipeline import Pipeline
@@ -83,12 +83,12 @@ def start(
     _apply(config)
     _install_sources(running)
     _rolling.install()
-    _rolling.finish = _finish
+    _rolling.finish, _rolling.end = _finish, _at_exit
     _context.sink = running.pipeline.put
-    HOT["idle_"] = False
+    _level.allow(True)
     _guard.call("calibrate", running.pipeline.governor.calibrate)
     for warning in warnings:
-        _say_warning(running, warning)
+        running.pipeline.say(warning)
     running.pipeline.heartbeat("start")
     running.pipeline.start_thread()
     return stop
@@ -121,8 +121,19 @@ def _assemble(config: Config, detectors: tuple[Any, ...], extra: tuple[Any, ...]
         active = tuple(sorted(name for name, (state, _) in states.items() if state == "active"))
         return active, {name: reason for name, (state, reason) in states.items() if state == "inactive"}
 
-    pipeline = Pipeline(config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked))
+    read = _probe(config)
+    pipeline = Pipeline(
+        config, judge, made, detectors, sources, version(), os.getpid(), _answers(asked), read
+    )
     return _Running(config, pipeline, asked, states=states)
+
+
+def _probe(config: Config) -> Callable[[], dict[str, float]] | None:
+    if config.is_off("process"):
+        return None
+    from .probes.process import ProcessProbe
+
+    return ProcessProbe().read
 
 
 def _answers(asked: Any) -> Callable[[], tuple[str, list[dict[str, Any]]]]:
@@ -160,15 +171,6 @@ def _install_sources(running: _Running) -> None:
     running.undo.append(install_all(running.config, report))
 
 
-def _say_warning(running: _Running, warning: str) -> None:
-    for name, exporter in running.pipeline._exporters:
-        say = getattr(exporter, "warning", None)
-        if say is not None:
-            _guard.call(f"exporters.{name}", say, warning)
-            return
-    _log.warning(warning)
-
-
 def stop() -> None:
     """Switch manometer off: export what is there within two seconds and restore every patch.
 
@@ -178,15 +180,17 @@ def stop() -> None:
     running, _running = _running, None
     if running is None:
         return
-    HOT["idle_"] = True
+    _level.allow(False)
     for undo in reversed(running.undo):
         _guard.call("stop", undo)
+    _watching.stop()
     _rolling.uninstall()
-    _rolling.finish = None
+    _rolling.finish = _rolling.end = None
     running.pipeline.stop()
     _context.sink = None
     _apply(Config())
     _context.drops.clear()
+    _caches.forget()
 
 
 def disable() -> None:
@@ -194,7 +198,7 @@ def disable() -> None:
 
     Patches stay; a call costs what it costs without an active profile. Any thread; never blocks.
     """
-    HOT["idle_"] = True
+    _level.allow(False)
     for profile in list(_context.live.values()):
         profile.sealed = True
         _context.live.pop(id(profile), None)
@@ -214,7 +218,7 @@ def enable() -> None:
         msg = "manometer is not on; call start() first, or set MANOMETER=1"
         raise RuntimeError(msg)
     _rolling.install()
-    HOT["idle_"] = False
+    _level.allow(True)
 
 
 def flush(timeout_s: float = 2.0) -> bool:
@@ -275,7 +279,9 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     running = _running
     _context.after_fork()
+    _caches.after_fork()
     _rolling.after_fork()
+    _loops.after_fork()
     _guard.clear()
     if running is not None:
         running.pid = os.getpid()

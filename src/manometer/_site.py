@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from . import _limits
 from ._context import drops
 from ._model import Callsite
+from ._native import core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,17 +23,12 @@ if TYPE_CHECKING:
     Reader = Callable[[FrameType], Place | None]
 
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_PATHS: Final = tuple(
-    {
-        os.path.abspath(path) + os.sep
-        for name, path in sysconfig.get_paths().items()
-        if name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-)
 _LIBRARY_PARTS: Final = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 _is_application: Final[dict[str, bool | Reader]] = {}
 _readers: Final[dict[str, Reader]] = {}
 _generated: Final[list[Reader]] = []
+_apart: Final[set[Reader]] = set()
+"""Readers whose places are told beside others of the same file."""
 _MAX_FILES: Final = 20_000
 _callsites: Final[dict[tuple[Any, ...], Callsite]] = {}
 
@@ -42,6 +39,15 @@ application: tuple[str, ...] = ()
 """Packages and directories that count as the application although installed (`Config.app`)."""
 
 NOWHERE: Final[Place] = ("", 0, "")
+
+
+@cache
+def _library_paths() -> tuple[str, ...]:
+    """Return where libraries are installed; found out late, for that loads what this Python was built with."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple(
+        {os.path.abspath(path) + os.sep for name, path in sysconfig.get_paths().items() if name in names}
+    )
 
 
 def _judge(file: str) -> bool:
@@ -57,7 +63,7 @@ def _judge(file: str) -> bool:
     path = file if os.path.isabs(file) else os.path.abspath(file)
     if path.startswith(_PACKAGE) or any(part in path for part in _LIBRARY_PARTS):
         return False
-    return not any(path.startswith(prefix) for prefix in _PATHS)
+    return not path.startswith(_library_paths())
 
 
 def is_application(file: str) -> bool:
@@ -85,7 +91,7 @@ def _read_generated(frame: FrameType) -> Place | None:
     return None
 
 
-def read(reader: Reader, file: str = "") -> Callable[[], None]:
+def read(reader: Reader, file: str = "", *, apart: bool = False) -> Callable[[], None]:
     """Let *reader* say which place of the application a frame stands for: a line of a template, say.
 
     Nothing is kept up to date for it: a reader is asked only while somebody walks over the stack.
@@ -95,10 +101,13 @@ def read(reader: Reader, file: str = "") -> Callable[[], None]:
             its locals. Returns the place, `NOWHERE` for none, or None: it is a frame like others.
         file: Source file whose frames it reads; empty for code that was generated from a file which
             is not Python.
+        apart: Its places do not lie within each other, as the nodes of a template do: each is told.
 
     Returns:
         What takes it back.
     """
+    if apart:
+        _apart.add(reader)
     if file:
         _readers[file] = reader
     else:
@@ -117,6 +126,8 @@ def read(reader: Reader, file: str = "") -> Callable[[], None]:
 
 def forget() -> None:
     """Judge every file anew (the configuration changed)."""
+    if core is not None:
+        core.forget_codes()
     _is_application.clear()
     _callsites.clear()
     quick.clear()
@@ -162,24 +173,53 @@ def places(skip: int = 1, limit: int = 4) -> tuple[Place, ...]:
     return () if frame is None else (place_of(frame), *above(frame, greenlet, limit - 1))
 
 
+def _outwards(
+    frame: FrameType | Literal[False] | None, known: dict[str, bool | Reader]
+) -> FrameType | Literal[False] | None:
+    """Return the first frame from *frame* outwards that is not known to be a library's.
+
+    Args:
+        frame: Where to begin; None gives None.
+        known: What was found out about files.
+
+    Returns:
+        It; None at the end of the stack; False beyond `MAX_STACK_WALK` frames.
+    """
+    for _ in range(_limits.MAX_STACK_WALK):
+        if not frame:
+            return None
+        file = frame.f_code.co_filename
+        if known.get(file) is not False or file == "<string>":
+            return frame
+        frame = frame.f_back
+    return None if frame is None else False
+
+
+if core is not None:
+    _outwards = core.outwards
+
+
 def nearest(skip: int = 1) -> tuple[FrameType | None, Any]:
     """Return the innermost application frame of the current stack, and the greenlet it was found in.
 
     Args:
         skip: Frames of the caller to leave out.
 
-    Application threads; 0.1 us a library frame in between, at most `MAX_STACK_WALK` of them. Where
-    greenlets switch, the walk goes on in the greenlet that started this one.
+    Application threads; 0.1 us a library frame in between, at most `MAX_STACK_WALK` of them in a row.
+    Where greenlets switch, the walk goes on in the greenlet that started this one.
     """
-    frame: FrameType | None = sys._getframe(skip)
+    frame: FrameType | Literal[False] | None = sys._getframe(skip)
     known = _is_application
     main: FrameType | None = None
     greenlet: Any = None
     for _ in range(_limits.MAX_STACK_WALK):
+        frame = _outwards(frame, known)
         if frame is None:
             greenlet, frame = _parent_stack(greenlet)
-            if frame is None:
-                break
+            if frame is not None:
+                continue
+        if not frame:
+            break
         file = frame.f_code.co_filename
         mine = known.get(file)
         if mine is None:
@@ -215,14 +255,17 @@ def above(frame: FrameType, greenlet: Any, limit: int = 3) -> tuple[Place, ...]:
     own = read_place(frame)
     last = "" if own is None else own[0]
     known = _is_application
-    caller = frame.f_back
+    caller: FrameType | Literal[False] | None = frame.f_back
     for _ in range(_limits.MAX_STACK_WALK):
         if len(found) >= limit:
             break
+        caller = _outwards(caller, known)
         if caller is None:
             greenlet, caller = _parent_stack(greenlet)
-            if caller is None:
-                break
+            if caller is not None:
+                continue
+        if not caller:
+            break
         file = caller.f_code.co_filename
         mine = known.get(file)
         if mine is None:
@@ -230,7 +273,7 @@ def above(frame: FrameType, greenlet: Any, limit: int = 3) -> tuple[Place, ...]:
         if mine:
             place = place_of(caller)
             # The nodes of a template lie within each other: the innermost line says it.
-            if place is not NOWHERE and (mine is True or place[0] != last):
+            if place is not NOWHERE and (mine is True or mine in _apart or place[0] != last):
                 found.append(place)
                 last = place[0]
         caller = caller.f_back

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._containers import Containers
+from ._loads import Loads
 from ._sizes import Growths
 from ._trends import Trends
 
 if TYPE_CHECKING:
+    from ._loads import Slower
     from ._model import Callsite, Profile
     from ._size import Container, Grown, Rise
 
@@ -20,17 +22,20 @@ class SizeHistory:
         growths: How costs grow with sizes.
         trends: What changes from one unit of work to the next.
         containers: The containers of the application; whoever owns the history samples them.
+        loads: How long units of work take at few and at many at once.
     """
 
     def __init__(self) -> None:
         self.growths = Growths()
         self.trends = Trends()
         self.containers = Containers()
+        self.loads = Loads()
 
     def add_sizes(self, profile: Profile) -> None:
         """Learn from one sealed profile. Cost: 1 us a frame."""
         self.growths.add(profile)
         self.trends.add(profile)
+        self.loads.add(profile)
 
     def growth(self, callsite: Callsite) -> list[Grown]:
         """Return how the cost of a callsite grows, by each sort of size that is known of it."""
@@ -43,6 +48,10 @@ class SizeHistory:
     def rising(self, callsite: Callsite) -> Rise | None:
         """Say how the largest results of a callsite keep rising; None when they do not."""
         return self.trends.rising(callsite)
+
+    def slower(self, route: str) -> Slower | None:
+        """Say how the units of *route* are slower the more there are at once; None when they are not."""
+        return self.loads.slower(route)
 
     def growing_containers(self) -> list[Container]:
         """Return the containers of the application that only ever grow."""

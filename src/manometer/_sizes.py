@@ -70,8 +70,8 @@ class Growths:
         if frame.children.get(callsite) is frame:
             self._look_closer(frame)
             return
-        if frame.calls > 1 or frame.errors:
-            return
+        if frame.calls > 1 or frame.errors or any(child.untimed for child in frame.own_children()):
+            return  # of sampled times the own time is too rough a remainder
         for by, size in _sizes_of(frame):
             self._put_both(callsite, by, profile, frame.self_ns, size)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ._context import Branch
+    from ._detail import Place
     from ._model import Callsite, Profile
 
 Key = tuple[Frame, int]
@@ -83,6 +84,7 @@ class Spans:
         first: The first of them, to say which trace this is about.
         superseded: A tap opened the same unit of work again, and describes it better.
         anchors: Where in the tree the open spans of others are.
+        chains: Places of the application that started spans, with the starts whose callers were looked at.
         live: Frames whose calls are live spans, and need none of ours.
         pending: Calls that are spans and still open.
         promoted: Those that ended.
@@ -93,6 +95,7 @@ class Spans:
         "_asked",
         "_slow",
         "anchors",
+        "chains",
         "errors",
         "first",
         "live",
@@ -108,6 +111,7 @@ class Spans:
         self.first: SpanId | None = None
         self.superseded = False
         self.anchors: dict[tuple[Branch, Frame], SpanId] = {}
+        self.chains: dict[Place, int] = {}
         self.pending: dict[Key, Promotion] = {}
         self.promoted: list[Promotion] = []
         self.errors: dict[Frame, str] = {}

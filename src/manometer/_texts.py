@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from textwrap import indent
 from typing import Final
+
+from ._native import core
 
 # What a call moved is moved back first, on lines that call nothing: there no KeyboardInterrupt can arrive,
 # and no call can fail at the end of the stack; a clock that cannot be read there counts as no time.
@@ -101,9 +104,9 @@ _ASYNC: Final = """
             try: o_.discard(b_)
             finally:
                 try:
-                    if get_() is b_: set_(s_)
+                    if own_() is b_: set_(s_)
                 except BaseException:
-                    if get_() is b_: set_(s_)
+                    if own_() is b_: set_(s_)
                     raise
             try: m_ = clock_()
             except RecursionError: m_ = t_
@@ -223,9 +226,9 @@ def make_(fn_, site_):
                         try: o_.discard(b_)
                         finally:
                             try:
-                                if get_() is b_: set_(s_)
+                                if own_() is b_: set_(s_)
                             except BaseException:
-                                if get_() is b_: set_(s_)
+                                if own_() is b_: set_(s_)
                                 raise
                         try: m_ = clock_()
                         except RecursionError: m_ = t_
@@ -350,11 +353,21 @@ _GENERATOR_STEP_COMPILED: Final = """
                     if n_ is False:
 """
 
+
+def _safely(text: str) -> str:
+    """As `_context.make_current` does, without its frame, which may be one too many at the end of the stack."""
+    if core is not None or sys.version_info >= (3, 12):
+        return text
+    for branch in ("b_", "s_"):
+        text = text.replace(f"set_({branch})", f"not empty_() and (copy_(), set_({branch}))")
+    return text
+
+
 PYTHON: Final = {
     "sync": _SYNC_HEAD + _SYNC,
-    "async": _ASYNC_HEAD + _ASYNC_OWNER + _ASYNC,
+    "async": _safely(_ASYNC_HEAD + _ASYNC_OWNER + _ASYNC),
     "generator": _GENERATOR_HEAD + _GENERATOR_STEP + _GENERATOR_TAIL,
-    "asyncgen": _ASYNC_GENERATOR,
+    "asyncgen": _safely(_ASYNC_GENERATOR),
 }
 """Kind of callable, with the text of its wrapper's factory."""
 

@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Final, final
 
 from . import _limits
-from ._course import ENOUGH
+from ._course import ENOUGH, overlaps
 from ._model import IO_KINDS
 from ._size import Rise
 
@@ -60,7 +60,7 @@ class Trends:
             detail = frame.detail
             if frame.callsite.kind not in IO_KINDS or detail is None:
                 continue
-            if detail.course is not None and frame.calls >= ENOUGH:
+            if detail.course is not None and frame.calls >= ENOUGH and not overlaps(frame):
                 self._add_course(frame)
             if detail.rows_calls and frame.callsite.operation in ("", "read") and not detail.batch_sum:
                 largest[frame.callsite] = max(largest.get(frame.callsite, 0), detail.rows_max)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from ._cache_facts import CacheFacts, Memoizable
     from ._finding import Finding, Report
+    from ._loads import Slower
     from ._model import Callsite, Profile
     from ._size import Container, Grown, Rise
 
@@ -27,6 +29,9 @@ class HistoryView(Protocol):
             residual is the share of the variance that the line leaves over, 0 for a perfect one.
         """
 
+    def latency(self, route: str, callsite: Callsite | None = None) -> tuple[int, ...]:
+        """See `_history.History.latency`."""
+
     def rows_seen(self, route: str, callsite: object) -> int:
         """Return over how many distinct numbers of rows, from one on, that fit was made."""
 
@@ -39,8 +44,17 @@ class HistoryView(Protocol):
     def rising(self, callsite: Callsite) -> Rise | None:
         """Say how the largest results of a callsite keep rising; None when they do not."""
 
+    def slower(self, route: str) -> Slower | None:
+        """Say how the units of *route* are slower the more there are at once; None when they are not."""
+
     def growing_containers(self) -> Iterable[Container]:
         """Return the containers of the application that only ever grow."""
+
+    def cache_facts(self) -> Iterable[CacheFacts]:
+        """Return what was seen of each cache between the last two looks; none where nobody looked."""
+
+    def memoizable(self) -> Iterable[Memoizable]:
+        """Return the functions that are asked the same from one unit of work to the next."""
 
     def peak_follows_calls(self, route: str, callsite: object) -> tuple[float, int, float] | None:
         """Fit calls at once = a + b x calls over the profiles of *route*.

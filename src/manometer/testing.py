@@ -79,11 +79,13 @@ class record:  # noqa: N801 - used like a function: `with record() as recorded:`
 
     def _take(self, profile: Profile) -> None:
         self._history.add(profile)
+        self._history.caches.look()
         found = judge(profile, self._history)
         self._profile = profile
         self._findings = tuple(self._expect.apply(item, profile) for item in found)
 
     def _enter(self, cpu: bool) -> record:
+        self._history.caches.begin()
         self._opened = open_profile(self._name, self._kind, cpu=cpu, policy=self._policy, to=self._take)
         return self
 

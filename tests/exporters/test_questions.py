@@ -77,7 +77,8 @@ def test_a_saving_is_told_a_minute(asked):
     (answer,) = asked.answers()
 
     assert (answer["question"], answer["found"], answer["units"]) == ("repetition", 1, 1)
-    assert answer["saving_ms_per_min"] == [59 * 3 / 2, 59 * 3 / 2]
+    estimated = 59 * 3 / 2
+    assert answer["saving_ms_per_min"] == pytest.approx([0.8 * estimated, 1.25 * estimated])
     assert "a minute" in asked.page()
 
 

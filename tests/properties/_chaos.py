@@ -42,6 +42,9 @@ SHELLS = {
     "_block.py:current_profile": "two comparisons",
     "_context.py:__init__": "stores its arguments in slots",
     "_context.py:restore": "two comparisons",
+    "_loops.py:follow": "waits for events in the host's name, and a guard around what is ours",
+    "_loops.py:closing": "two comparisons, and a guard",
+    "sources/event_loop.py:_set": "calls through, and a guard",
     "sources/_patch.py:tap": "calls the tap, or through",
     **{
         f"sources/sqlite.py:{name}": "the driver's own method, and a guard around what is ours"

@@ -23,7 +23,7 @@ from hypothesis import given, settings, strategies as st
 from tests.properties._twin import ROOT, environment
 
 import manometer
-from manometer import Profile, _context, measure, profile
+from manometer import Profile, _context, _native, measure, profile
 from manometer._context import HOT, close_profile, open_profile, restore, variable
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def test_X3_a_worker_that_outlives_its_request_adds_to_no_request(sealed: list[P
     assert late == 700
 
 
-def test_X4_work_on_other_threads_belongs_to_the_request_whose_context_it_carries(
+def test_X4_work_on_other_threads_belongs_to_the_request_that_sent_it(
     sealed: list[Profile],
 ) -> None:
     def request(number: int, pool: ThreadPoolExecutor) -> None:
@@ -197,8 +197,8 @@ def test_X4_work_on_other_threads_belongs_to_the_request_whose_context_it_carrie
     own = {record.name: calls(record).get("counted", 0) for record in sealed if record.kind == "request"}
     other = sum(calls(record).get("counted", 0) for record in sealed if record.kind == "process")
 
-    assert own == {f"request{number}": 8 for number in range(50)}
-    assert other == 50
+    assert own == {f"request{number}": 9 for number in range(50)}  # the source for executors carries the bare one
+    assert other == 0
 
 
 def _rolling_flush() -> None:
@@ -588,6 +588,64 @@ def test_X9_collections_destructors_and_hooks_may_come_back_in_anywhere(count: i
 
     assert ran.returncode == 0, ran.stderr[-2_000:]
     assert json.loads(ran.stdout) == [True, [count], {}]
+
+
+EVERY_ALLOCATION = """
+import contextlib, contextvars, gc, json
+from manometer import _guard, measure, profile
+@measure
+async def coroutine(): return 1
+@measure
+def plain(): return 1
+@measure
+async def steps(): yield 1
+@measure
+def items(): yield 1
+async def iterate():
+    async for _ in steps(): pass
+def drive(awaitable):
+    with contextlib.suppress(StopIteration): awaitable.send(None)
+def block():
+    with measure("block"): pass
+def unit():
+    with profile("unit"): pass
+KINDS = (
+    block, unit, plain, lambda: drive(coroutine()), lambda: drive(iterate()), lambda: list(items()),
+    lambda: contextvars.Context().run(plain),
+)
+died = []
+class Dies:
+    def __del__(self):
+        died.append(1)
+        for act in KINDS: act()
+def junk():
+    thing = Dies(); thing.cycle = thing
+def at_each(act):
+    for variable in others: variable.set(1)
+    for allocations in range(1, 40):
+        gc.disable(); gc.collect(0); junk(); gc.set_threshold(allocations, 1, 1); gc.enable()
+        act()
+        gc.set_threshold(700, 10, 10)
+gc.freeze()
+for count in (0, 40):
+    others = [contextvars.ContextVar(str(number)) for number in range(count)]
+    for act in KINDS:
+        with profile("outer"): contextvars.copy_context().run(at_each, act)
+        contextvars.Context().run(at_each, act)
+gc.collect()
+print(json.dumps([len(died), dict(_guard.counts)]))
+"""
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("core", ["c", "python"])
+def test_X9_a_destructor_may_run_at_any_allocation_without_a_crash(core: str) -> None:
+    if core == "c" and _native.core is None:
+        pytest.skip("no compiled core here")
+    ran = child(EVERY_ALLOCATION, timeout=120, MANOMETER_CORE=core, PYTHONMALLOC="debug")
+
+    assert ran.returncode == 0, ran.stderr[-2_000:]
+    assert json.loads(ran.stdout) == [2 * 2 * 7 * 39, {}]
 
 
 HOT_FILES = (

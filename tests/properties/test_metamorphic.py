@@ -189,9 +189,9 @@ def test_an_n_plus_one_and_a_duplicate_exclude_each_other_on_the_same_calls(
     assert calls <= len(keys)
     assert len({finding.callsite for finding in found}) == len(found)
     for finding in found:
-        assert (
-            0 <= finding.saving_ns[0] <= finding.saving_ns[1] <= finding.cost_ns <= unit.profile.duration_ns
-        )
+        # The high bound may lie above what was measured of the calls: they make wait around them, too.
+        assert 0 <= finding.saving_ns[0] <= finding.cost_ns <= unit.profile.duration_ns
+        assert finding.saving_ns[0] <= finding.saving_ns[1] <= 1.25 * finding.cost_ns
         assert 0 <= finding.share <= 1
 
 

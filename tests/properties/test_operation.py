@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import subprocess
 import sys
 import time
@@ -434,3 +435,101 @@ def test_O9_the_kill_switch_stops_recording_and_lets_go_of_what_was_collected() 
     assert inner is None
     assert record is not None
     assert list(record.root.own_children()) == []
+
+
+class Clocks:
+    """A scripted process under a governor: a second at a time, so much of it computed, so much of that our own."""
+
+    def __init__(self) -> None:
+        from manometer._governor import Governor
+
+        self.now_ns = 10**10
+        self.cpu_ns = 0
+        self.governor = Governor(0.01, lambda: self.now_ns, lambda: self.cpu_ns)
+
+    def second(self, busy: float, own: float) -> Any:
+        self.now_ns += 10**9
+        self.cpu_ns += int(busy * 1e9)
+        self.governor.background_ns += int(busy * own * 1e9)
+        return self.governor.tick()
+
+
+@pytest.mark.parametrize("busy", [1.0, 4.0])
+@pytest.mark.parametrize(
+    "costs",
+    [
+        (0.5, 0.3, 0.2, 0.02, 0), (0.5, 0.5, 0.5, 0.5, 0), (0.03, 0.02, 0.012, 0.005, 0), (0.012, 0.009, 0.008, 0.001, 0),
+        (0.04, 0.004, 0.004, 0.004, 0), (0.3, 0.011, 0.011, 0, 0), (0.02, 0.02, 0.02, 0.02, 0), (0.1, 0.08, 0.004, 0, 0),
+        (0.06, 0, 0, 0, 0),
+    ],
+)  # fmt: skip
+def test_O10_an_hour_costs_about_the_budget_whatever_each_level_costs_and_few_changes(
+    costs: tuple[float, ...], busy: float
+) -> None:
+    from manometer import _level
+
+    clocks, changes, spent = Clocks(), 0, 0.0
+    noise = (0.5, 1.4, 0.9, 1.2, 0.7, 1.5, 0.8)
+    try:
+        for second in range(3_600):
+            own = min(1.0, costs[clocks.governor.level] * noise[second % 7])
+            changes += clocks.second(busy, own) is not None
+            if second > 75:  # what is left of the first minute's freedom
+                spent += own
+    finally:
+        _level.set_level(_level.FULL)
+
+    assert clocks.governor.changes == changes <= 24
+    assert spent / 3_525 <= 0.012
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_O10_each_step_up_is_one_level_a_minute_or_later_and_a_quiet_process_ends_at_full(seed: int) -> None:
+    from manometer import _level
+
+    chance, clocks, last, changes = random.Random(seed), Clocks(), 0, []
+    restless = [(chance.uniform(0, 2), chance.random() ** 4) for _ in range(300)]
+    try:
+        for busy, own in [*restless, *[(1.0, 0.0)] * 4_000]:
+            change = clocks.second(busy, own)
+            if change is None:
+                continue
+            if change.after < change.before:
+                assert change.after == change.before - 1
+                assert not changes or clocks.now_ns - last >= 60 * 10**9
+            last = clocks.now_ns
+            changes.append(change)
+        level = clocks.governor.level
+    finally:
+        _level.set_level(_level.FULL)
+
+    assert changes
+    assert level == _level.FULL
+
+
+def test_O10_a_hot_loop_ends_with_wrappers_that_only_call(lines: Lines) -> None:
+    """However long it takes: the level falls, is said in one line a step, and comes back with `stop`."""
+    from manometer import _level
+
+    @measure
+    def hot() -> None: ...
+
+    before = hot.__code__
+    manometer.start(Config(heartbeat_s=0, exporters=("log",)))
+    deadline = time.monotonic() + 60
+    with profile("loop") as record:
+        while _level.current_level() < _level.UNITS and time.monotonic() < deadline:
+            for _ in range(100_000):
+                hot()
+        assert hot.__code__ is not before
+        hot()
+    status = manometer._runtime.running().pipeline.status()
+    manometer.stop()
+    said = [line for line in lines.lines if "level of detail lowered" in line]
+
+    assert record is not None
+    assert record.level >= _level.UNITS
+    assert status.level == "units"
+    assert len(said) == status.level_changes >= 1
+    assert hot.__code__ is before
+    assert _level.current_level() == _level.FULL

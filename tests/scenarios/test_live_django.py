@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.recordings import Case, load, replay
 from tests.scenarios import django_app
 
 from manometer.testing import install_sources, raising, record
@@ -21,7 +22,7 @@ from manometer.testing import install_sources, raising, record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HERE = pathlib.Path(__file__).parent
+HERE = Path(__file__).parent
 
 # case, with the rules it must show (a rule, in which function, about which statements) and nothing else
 EXPECTED: dict[str, list[tuple[str, str, str]]] = {
@@ -156,6 +157,32 @@ def test_other_rules_say_what_is_true(table: str, name: str, rules: list[str], d
     assert sorted(finding.rule for finding in found) == rules
     assert not any(ADVISED_ALREADY.search(finding.advice) for finding in found)
     assert {finding.callsite.function for finding in found} == {name}
+
+
+RECORDINGS = {case.id: case for case in load() if case.orm == "django"}
+
+
+def recorded() -> Any:
+    django_app.configure()
+    from tests.scenarios.django_app import recorded as table
+
+    return table
+
+
+def test_every_recording_is_rebuilt() -> None:
+    assert sorted(recorded().RECORDED) == sorted(RECORDINGS)
+
+
+@pytest.mark.parametrize("case", RECORDINGS.values(), ids=lambda case: case.id)
+def test_live_is_said_what_is_said_of_the_recording(case: Case, database: str) -> None:
+    with recorded().more_rows(), record(case.id) as this:
+        recorded().RECORDED[case.id]()
+    _, of_recording = replay(case)
+
+    assert sorted(finding.rule for finding in this.findings) == sorted(each.rule for each in of_recording)
+    assert any(frame.callsite.kind == "db" for frame in this.profile.root.walk())
+    assert all(bool(finding.expected) == (case.label == "suppressed") for finding in this.findings)
+    assert {Path(finding.callsite.file).parent.name for finding in this.findings} <= {"django_app"}
 
 
 def test_fetch_modes_end_an_n_plus_one(database: str) -> None:

@@ -257,8 +257,8 @@ def test_exception_of_the_application_is_the_outcome(tracer: trace.Tracer) -> No
 
 
 def test_tap_inside_a_span_describes_the_call(provider: TracerProvider) -> None:
-    undo = SQLiteSource().install()
     instrumentation = pytest.importorskip("opentelemetry.instrumentation.sqlite3")
+    undo = SQLiteSource().install()
     instrumentor = instrumentation.SQLite3Instrumentor()
     instrumentor.instrument(tracer_provider=provider)
     try:

@@ -156,8 +156,8 @@ def test_async_lazy_loop_is_found_once(postgresql: Database, driver: str) -> Non
 
 @pytest.mark.parametrize("driver", ASYNC)
 def test_async_tasks_cover_only_their_own_calls(postgresql: Database, driver: str) -> None:
-    skip_unknown(ASYNC[driver])
     """While one task waits inside SQLAlchemy, another one asks the driver itself: both are seen, each once."""
+    skip_unknown(ASYNC[driver])
 
     async def ask_driver(url: str) -> None:
         if driver == "asyncpg":

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     hidden = len(rows) - len(shown)
     if hidden:
         print(f"  and {hidden} supported libraries that are not installed (--all lists them)")
-    print(_cost())
+    print(_cost(config))
     blind = [row for row in rows if row.state == "not seen"]
     return 1 if options.fail_on and blind else 0
 
@@ -114,9 +114,14 @@ def _library(package: str) -> str:
         return "?"
 
 
-def _cost() -> str:
+def _cost(config: Config) -> str:
     from manometer._governor import Governor
 
     governor = Governor()
     governor.calibrate()
-    return f"a measured call adds about {governor.call_ns} ns on this machine ({_native.name()} core)"
+    query_us = governor.costs.tap_ns("", plain=False) / 1_000
+    return (
+        f"a measured call adds about {governor.call_ns} ns on this machine ({_native.name()} core), a query about "
+        f"{query_us:.0f} us;\nwhile all of it takes more than {config.max_overhead:.1%} of the process's CPU "
+        "(MANOMETER_MAX_OVERHEAD), detail falls"
+    )

@@ -12,13 +12,27 @@ from .boundaries.retry_amplification import retry_amplification
 from .boundaries.serial_independents import serial_independents
 from .boundaries.unbounded_fanout import unbounded_fanout
 from .boundaries.unbounded_queue import unbounded_queue
+from .repetition.cache_ineffective import cache_ineffective
+from .repetition.cache_stale import cache_stale
+from .repetition.cache_stampede import cache_stampede
+from .repetition.cache_would_pay import cache_would_pay
 from .repetition.chunk_too_small import chunk_too_small
 from .repetition.duplicate_read import duplicate_read
 from .repetition.n_plus_one import n_plus_one
 from .repetition.repeated_call import repeated_call
+from .repetition.repeated_setup import repeated_setup
 from .repetition.wasted_eager_load import wasted_eager_load
 from .repetition.write_loop import write_loop
+from .sharing.executor_wait import executor_wait
+from .sharing.gil_contention import gil_contention
+from .sharing.held_across_io import held_across_io
+from .sharing.lock_wait import lock_wait
+from .sharing.loop_blocked import loop_blocked
+from .sharing.overlapping_calls import overlapping_calls
+from .sharing.pool_wait import pool_wait
+from .sharing.slower_under_load import slower_under_load
 from .size.growing_container import growing_container
+from .size.row_explosion import row_explosion
 from .size.slowing_call import slowing_call
 from .size.superlinear import superlinear
 from .size.unbounded_result import unbounded_result
@@ -41,12 +55,26 @@ DEFAULT: Final[tuple[tuple[str, Rule], ...]] = (
     ("chunk-too-small", chunk_too_small),
     ("write-loop", write_loop),
     ("duplicate-read", duplicate_read),
+    ("cache-ineffective", cache_ineffective),
     ("repeated-call", repeated_call),
+    ("repeated-setup", repeated_setup),
     ("serial-independents", serial_independents),
     ("chatty", chatty),
+    ("cache-stampede", cache_stampede),
+    ("cache-stale", cache_stale),
+    ("cache-would-pay", cache_would_pay),
     ("unbounded-queue", unbounded_queue),
+    ("overlapping-calls", overlapping_calls),
+    ("pool-wait", pool_wait),
+    ("lock-wait", lock_wait),
+    ("executor-wait", executor_wait),
+    ("loop-blocked", loop_blocked),
+    ("gil-contention", gil_contention),
+    ("held-across-io", held_across_io),
+    ("slower-under-load", slower_under_load),
     ("superlinear", superlinear),
     ("slowing-call", slowing_call),
+    ("row-explosion", row_explosion),
     ("unbounded-result", unbounded_result),
     ("growing-container", growing_container),
 )

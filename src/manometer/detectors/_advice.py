@@ -42,11 +42,24 @@ def batch_reads(group: Group, source: Callsite | None) -> str:
     kind = group.callsite.kind
     if kind == "db":
         return _batch_queries(group, source)
+    if group.callsite.system in _SPECIAL:
+        return _SPECIAL[group.callsite.system]
     if kind == "http":
         return "Ask for all items in one request if the service has a batch endpoint; else send them at once with a limit."
     if kind == "cache":
         return _batch_lookups(group.callsite)
+    if kind == "queue":
+        return "Publish the messages in one batch."
     return "Ask for all items in one call."
+
+
+_SPECIAL: Final = {
+    "celery": "Send one group(...) of signatures, or task.chunks(...): one message for each chunk and not for each item.",
+    "rq": "Put all jobs into the queue at once: queue.enqueue_many([Queue.prepare_data(...), ...]).",
+    "dramatiq": "Send one message that carries all the keys, or a dramatiq.group([...]).",
+    "dns": "Keep what was looked up for as long as it is valid, or keep the connection: one client for all calls.",
+}
+"""How one call serves many, by the system that is asked."""
 
 
 def _batch_queries(group: Group, source: Callsite | None) -> str:
@@ -182,6 +195,17 @@ def bound_result(callsite: Callsite) -> str:
     if callsite.library == "sqlalchemy":
         return "Give it a limit(...) and page through it, or stream it with yield_per(...); select only what is shown."
     return "Give it a LIMIT and page through it, or stream it; select only what is shown."
+
+
+def load_apart(callsite: Callsite) -> str:
+    """Say how children of several sorts can be read without their product."""
+    if callsite.library == "django":
+        return "Join one collection at most: read the others with prefetch_related(...), or count them in subqueries."
+    if callsite.library == "sqlalchemy":
+        return (
+            "Join one collection at most: load the others with selectinload(...) instead of joinedload(...)."
+        )
+    return "Join one collection at most, and read the others with a query each: WHERE parent IN (...)."
 
 
 def bound_container() -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from .._detail import MISSING_NS
 from .._model import IO_KINDS
+from ._alike import put_together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -114,6 +115,15 @@ class Group:
         return max(0, calls) * min(self.lead_ns, _MAX_CLIENT_NS)
 
     @property
+    def between_ns(self) -> int:
+        """Time between the first call and the last one in which none was running, in nanoseconds."""
+        return sum(
+            max(0, frame.detail.last_ended_ns - frame.detail.first_started_ns - frame.covered_ns)
+            for frame in self.frames
+            if frame.detail is not None and frame.calls > 1 and frame.detail.first_started_ns
+        )
+
+    @property
     def looped(self) -> int:
         """Calls that share their chain of callers with another one.
 
@@ -152,6 +162,7 @@ class Claims:
         self.profile = profile
         self._groups, self._outer = _group_up(profile)
         self._taken: set[Frame] = set()
+        self._blamed: set[Frame] = set()
 
     @property
     def whole_ns(self) -> int:
@@ -195,6 +206,14 @@ class Claims:
     def take(self, group: Group) -> None:
         """Note that a finding explains these calls."""
         self._taken.update(group.frames)
+
+    def blame(self, group: Group) -> None:
+        """Note that a fault lies in these calls, whoever makes them: a later rule shall name them, and not an outer call."""
+        self._blamed.update(group.frames)
+
+    def is_blamed(self, group: Group) -> bool:
+        """Tell whether a fault is known to lie in these calls."""
+        return not self._blamed.isdisjoint(group.frames)
 
     def explains(self, frames: Iterable[Frame]) -> bool:
         """Tell whether a finding explains the calls of any of these frames already."""
@@ -249,4 +268,4 @@ def _group_up(profile: Profile) -> tuple[list[Group], set[Frame]]:
                 outer.add(above)
                 above = above.parent
         stack.extend([(child, expect) for child in frame.own_children()])
-    return list(groups.values()), outer
+    return put_together(list(groups.values())), outer

@@ -18,6 +18,10 @@ _NAMED: Final = 4
 """Functions told of those that led to a call."""
 
 
+_BETWEEN: Final = 5
+_WIDEST: Final = 4
+
+
 def batch_saving_ns(group: Group, needed: int = 1) -> tuple[int, int]:
     """Return what *needed* calls instead of all of them save, low and high bound in nanoseconds.
 
@@ -25,12 +29,19 @@ def batch_saving_ns(group: Group, needed: int = 1) -> tuple[int, int]:
     the object layer needs around them (it still makes an object of each row); at most all the time
     covered but that of the calls that remain, each as long as the longest one, and all of the
     object layer's. Calls that overlapped already share their waiting, so the low bound never
-    exceeds the high one.
+    exceeds the high one. What lies between the calls of a loop is mostly made for them, too: it counts
+    for the high bound, as far as it is no more than a few times the least of it. A range wider
+    than one to four would say nothing.
     """
     fewer = max(0, group.calls - needed)
     high_ns = max(0, group.covered_ns - needed * group.max_ns)
     client_ns = group.client_ns(fewer)
-    return min(fewer * group.min_ns, high_ns) + client_ns // 2, high_ns + client_ns
+    low_ns = min(fewer * group.min_ns, high_ns) + client_ns // 2
+    usual_ns = high_ns + client_ns
+    high_ns += max(client_ns, min(group.between_ns, _BETWEEN * fewer * group.lead_ns) * 5 // 4)
+    if client_ns:
+        return max(low_ns, high_ns // _WIDEST), high_ns
+    return low_ns, max(usual_ns, min(high_ns, _WIDEST * low_ns))
 
 
 def is_material(policy: Policy, saving_ns: int, repeats: int, share: float) -> bool:

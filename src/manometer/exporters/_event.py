@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
+from .._level import NAMES
 from .._line import clean, milliseconds, to_json
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _MAX_FINDINGS: Final = 8
 _MAX_TOP: Final = 3
 _MAX_EVIDENCE: Final = 24
 _MAX_REASONS: Final = 16
+_MAX_READINGS: Final = 24
 _LABEL: Final = 100
 _PLACE: Final = 100
 _FUNCTION: Final = 80
@@ -100,6 +102,8 @@ def request(report: Report, suppressed: int = 0) -> Event:
         "dropped": _counts(profile.dropped),
         "late": profile.late,
         "not_judged": _texts(profile.not_judged),
+        "level": NAMES[profile.level],
+        "time_error": round(profile.time_error, 3),
         "self_ms": milliseconds(profile.self_ns),
     }
 
@@ -142,10 +146,13 @@ def up(status: Status, info_hidden: bool = False) -> Event:
         "missing": _texts(status.missing),
         "overhead": None if share is None else round(share, 5),
         "self_ms": round(status.self_ms, 1),
+        "level": status.level,
+        "level_changes": status.level_changes,
         "dropped": _counts(status.dropped),
         "late": status.late,
         "not_judged": _texts(status.not_judged),
         "errors": status.internal_errors,
+        "resources": {clean(name, 40): value for name, value in [*status.resources.items()][:_MAX_READINGS]},
         "unused_expected": [clean(name, 80) for name in status.unused_expected[:8]],
         "info_hidden": info_hidden,
     }

@@ -101,6 +101,10 @@ def _request_tail(event: Event) -> list[_Part]:
         parts.append(("dropped", pair("dropped", _counts(event["dropped"]))))
     if event["not_judged"]:
         parts.append(("not_judged", pair("not_judged", ",".join(event["not_judged"]))))
+    if event["level"] != "full":
+        parts.append(("level", pair("level", event["level"])))
+    if event["time_error"]:
+        parts.append(("time_error", f"time_error={number(event['time_error'] * 100)}%"))
     if event["self_ms"]:
         parts.append(("self_ms", pair("self_ms", event["self_ms"])))
     if event["unit"]["trace_id"]:
@@ -240,6 +244,9 @@ def _up_parts(event: Event) -> list[_Part]:
     parts.append(("missing", pair("missing", _reasons(event["missing"]) or "none", 480)))
     parts.append(("overhead", f"overhead={NOT_KNOWN if share is None else number(share * 100) + '%'}"))
     parts.append(("self_ms", pair("self_ms", event["self_ms"])))
+    if event["level"] != "full" or event["level_changes"]:
+        parts.append(("level", pair("level", event["level"])))
+        parts.append(("level_changes", pair("level_changes", event["level_changes"])))
     parts.append(("dropped", pair("dropped", sum(event["dropped"].values()))))
     parts += [(key, pair(key, event[key])) for key in ("late", "errors")]
     parts.append(("not_judged", pair("not_judged", _reasons(event["not_judged"]) or "none", 480)))

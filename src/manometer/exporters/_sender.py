@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 from urllib.parse import urlsplit
 
 from .. import _real
-from .._context import MUTED, variable
+from .._context import MUTED, make_current
 from .._version import version
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Sender:
             self._thread = None
 
     def _run(self) -> None:
-        variable.set(MUTED)  # our own traffic is nobody's unit of work
+        make_current(MUTED)  # our own traffic is nobody's unit of work
         queue = self._queue
         while True:
             item = queue.get()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import _limits
 from .._line import clean, milliseconds
+from .._setups import SYSTEM
 from . import _attributes, _event
 from ._protobuf import Span
 
@@ -78,8 +79,12 @@ def _root_span(report: Report, trace_id: int, span_id: int) -> Span:
 
 
 def _kept(profile: Profile) -> set[Frame]:
-    """Return the frames that took most time, with those above them."""
-    frames = [frame for frame in profile.root.walk() if frame is not profile.root and frame.calls]
+    """Return the frames that took most time, with those above them; not what is only made there, which a finding tells."""
+    frames = [
+        frame
+        for frame in profile.root.walk()
+        if frame is not profile.root and frame.calls and frame.callsite.system != SYSTEM
+    ]
     frames.sort(key=lambda frame: -frame.total_ns)
     kept: set[Frame] = set()
     for frame in frames:

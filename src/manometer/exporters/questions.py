@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _limits
+from .._cache_watch import healthy
 from .._line import number
 from . import _record
 from ._event import finding, seconds_of, where
@@ -155,6 +156,7 @@ class Questions:
                 lines.append("  Nothing was found.")
             lines.append("")
         lines += self._not_worth_it()
+        lines += _good_caches()
         lines += self._unknown()
         return "\n".join(lines).rstrip() + "\n"
 
@@ -217,6 +219,16 @@ class Questions:
             f"  {item['id']} {item['rule']}: expected, {item['expected']}" for item in expected[:_REASONS]
         ]
         return [line[:_WIDTH] for line in lines]
+
+
+def _good_caches() -> list[str]:
+    """Name the caches of this process that do what they are for."""
+    lines: list[str] = []
+    for gets, ratio, callsite in healthy()[:_ANSWERS]:
+        where = f" ({'/'.join(callsite.file.split('/')[-2:])}:{callsite.line})" if callsite.file else ""
+        text = f"Not worth optimising: the cache {callsite.name}{where} answers {ratio:.0%} of {gets} reads."
+        lines += textwrap.wrap(text, _WIDTH, subsequent_indent="  ")
+    return [*lines, ""] if lines else []
 
 
 def _say(rank: int, answer: _Answer, elapsed_s: float) -> list[str]:

@@ -35,10 +35,14 @@ SOURCES: Final[dict[str, Entry]] = {
     "asyncio-streams": Entry("asyncio.streams", "asyncio_streams", "AsyncioStreamsSource"),
     "celery": Entry("celery", "celery", "CelerySource"),
     "botocore": Entry("botocore.client", "botocore", "BotocoreSource"),
+    "event-loop": Entry("asyncio.base_events", "event_loop", "EventLoopSource"),
     "asyncio-queues": Entry("asyncio.queues", "queues", "AsyncioQueuesSource"),
+    "cachetools": Entry("cachetools", "cachetools", "CachetoolsSource"),
+    "django-cache": Entry("django.core.cache", "django_cache", "DjangoCacheSource"),
     "django": Entry("django.core.handlers.base", "django", "DjangoSource"),
     "django-commands": Entry("django.core.management.base", "django_commands", "DjangoCommandsSource"),
     "django-db": Entry("django.db.backends.utils", "django_db", "DjangoDatabaseSource"),
+    "django-transactions": Entry("django.db.transaction", "django_transactions", "DjangoTransactionsSource"),
     "django-templates": Entry("django.template.base", "django_templates", "DjangoTemplatesSource"),
     "asyncpg": Entry("asyncpg", "asyncpg", "AsyncpgSource"),
     "mysqlclient": Entry("MySQLdb", "mysqlclient", "MySQLClientSource"),
@@ -47,6 +51,13 @@ SOURCES: Final[dict[str, Entry]] = {
     "pymemcache": Entry("pymemcache.client.base", "pymemcache", "PymemcacheSource"),
     "pymongo": Entry("pymongo", "pymongo", "PymongoSource"),
     "pymysql": Entry("pymysql", "pymysql", "PyMySQLSource"),
+    "anyio": Entry("anyio._backends._asyncio", "anyio", "AnyioSource"),
+    "celery-send": Entry("celery.canvas", "celery_send", "CelerySendSource"),
+    "dns": Entry("socket", "dns", "DnsSource"),
+    "dramatiq": Entry("dramatiq.composition", "dramatiq", "DramatiqSource"),
+    "executors": Entry("concurrent.futures.thread", "executors", "ExecutorsSource"),
+    "process-pools": Entry("concurrent.futures.process", "executors_process", "ProcessPoolsSource"),
+    "thread-pools": Entry("multiprocessing.pool", "executors", "ThreadPoolsSource"),
     "flask": Entry("flask", "flask", "FlaskSource"),
     "httpx": Entry("httpx", "httpx", "HttpxSource"),
     "jinja2": Entry("jinja2", "jinja2", "Jinja2Source"),
@@ -57,11 +68,21 @@ SOURCES: Final[dict[str, Entry]] = {
     "requests": Entry("requests.sessions", "requests", "RequestsSource"),
     "opentelemetry": Entry("opentelemetry.trace", "otel", "OpenTelemetrySource"),
     "rq": Entry("rq", "rq", "RQSource"),
+    "aiohttp-pool": Entry("aiohttp.connector", "pools_aiohttp", "AiohttpPoolSource"),
+    "httpx-pool": Entry("httpcore", "pools_httpcore", "HttpcorePoolSource"),
+    "psycopg-pool": Entry("psycopg_pool", "pools_psycopg", "PsycopgPoolSource"),
+    "redis-pool": Entry("redis.connection", "pools_redis", "RedisPoolSource"),
+    "redis-asyncio-pool": Entry("redis.asyncio.connection", "pools_redis", "RedisAsyncioPoolSource"),
+    "sqlalchemy-pool": Entry("sqlalchemy", "pools_sqlalchemy", "SQLAlchemyPoolSource"),
+    "urllib3-pool": Entry("urllib3.connectionpool", "pools_urllib3", "Urllib3PoolSource"),
+    "rq-send": Entry("rq", "rq_send", "RQSendSource"),
+    "setup": Entry("re", "setup", "SetupSource"),
     "sqlalchemy": Entry("sqlalchemy", "sqlalchemy", "SQLAlchemySource"),
     "sqlite3": Entry("sqlite3", "sqlite", "SQLiteSource"),
     "starlette": Entry("starlette.applications", "starlette", "StarletteSource"),
     "tenacity": Entry("tenacity", "tenacity", "TenacitySource"),
     "urllib3": Entry("urllib3.connectionpool", "urllib3", "Urllib3Source"),
+    "uvicorn": Entry("uvicorn.server", "uvicorn", "UvicornSource"),
     "wsgi": Entry("manometer.sources.wsgi", "wsgi", "WSGISource"),
 }
 """By the name that `Config.disable`, the heartbeat and `manometer doctor` use."""
@@ -98,6 +119,7 @@ class _Installed:
 
     def _install(self, name: str, entry: Entry) -> None:
         try:
+            import_module("._oldest", __name__).require_release(_package_of(entry.trigger))
             source = getattr(import_module(f".{entry.module}", __name__), entry.attribute)()
             self.undos.append(source.install())
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from typing import TYPE_CHECKING, Any, final
 
-from .._context import variable
+from .._context import make_current, variable
 from ._asgi import DISCONNECTED
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class AsyncBody:
         if request.done:
             return await self._iterator.__anext__()  # type: ignore[no-any-return]
         previous = variable.get()
-        variable.set(request.opened.branch)
+        make_current(request.opened.branch)
         try:
             chunk: bytes = await self._iterator.__anext__()
         except StopAsyncIteration:
@@ -51,7 +51,7 @@ class AsyncBody:
             request.end(type(error).__name__)
             raise
         finally:
-            variable.set(previous)
+            make_current(previous)
         request.first_byte()
         return chunk
 

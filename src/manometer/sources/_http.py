@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import _guard
-from .._fingerprint import key_of, row_values, values_of
+from .._fingerprint import keyed, row_values, values_of
 from .._limits import MAX_REQUEST_SHAPES
 from ._outgoing import add_part, begin_outgoing, quick_key
 from ._route import method_of, templated
+from ._slugs import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +53,7 @@ _shapes: Final[dict[str, str]] = {}
 
 def _salted(*parts: object) -> int:
     """Return a keyed hash of values of known types."""
-    return key_of(parts) or 0
+    return keyed(parts) or 0
 
 
 _STATUSES: Final = frozenset(_salted("status", status) for status in range(100, 600))
@@ -119,13 +120,15 @@ def _page(query: str) -> str:
 
 
 def values_in(path: str, query: str) -> tuple[int, ...]:
-    """Return keyed hashes of the parts of a URL that may be keys: segments that are no words, values of the query.
+    """Return keyed hashes of the parts of a URL that may be keys: segments, values of the query.
 
     A number counts as a number and as text: whoever returned it may have had it as either. 1 us a part.
     """
     parts: list[object] = []
     for segment in path[:2_048].split("/"):
-        if segment and (not segment.isalpha() or len(segment) > 16) and segment not in parts:
+        if (
+            segment and segment not in parts
+        ):  # also words: names are keys, and what stays the same proves nothing
             add_part(parts, unquoted(segment))
     for pair in query[:2_048].split("&", 32)[:32] if query else ():
         add_part(parts, unquoted(pair.partition("=")[2]))
@@ -225,6 +228,7 @@ def begin_http(
         library=library,
         version=version,
         skip=skip + 1,
+        refine=folded,
     )
     if found is None:
         return None

@@ -14,6 +14,7 @@ from .._calls import add_rows, begin, count_result, end
 from .._context import HOT
 from .._fingerprint import key_of
 from .._limits import MAX_KEYS_PER_FRAME, MAX_STACK_WALK
+from .._waiting import crossed
 from ._query import branch
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .._calls import Call
     from .._context import Branch
     from .._detail import Place
-    from .._model import Kind, Operation
+    from .._model import Kind, Operation, Profile
 
 _CANCELLED: Final = frozenset({"CancelledError", "GreenletExit", "GeneratorExit", "KeyboardInterrupt"})
 _MAX_DIGITS: Final = 18
@@ -202,8 +203,8 @@ class Outgoing:
         self.finish(type(error).__name__, awaited=awaited)
 
     def _finish(self, error: str, result: int | None, awaited: bool, ended_ns: int) -> None:
-        call = self.call
-        if call.branch.profile.sealed:
+        call, profile = self.call, self.call.branch.profile
+        if profile.sealed:
             end(call)  # counted as late
             return
         detail = call.frame.more()
@@ -226,6 +227,7 @@ class Outgoing:
         )
         if call.use is not None:
             count_result(detail, call.use, result)
+        crossed(profile, call.callsite, call.started_ns, ended_ns)
 
     def _note_timeout(self, boundary: Boundary) -> None:
         limit_ns, profile = self.timeout_ns, self.call.branch.profile
@@ -276,6 +278,7 @@ def begin_outgoing(
     library: str,
     version: str,
     skip: int = 1,
+    refine: Callable[[str, Place, str, Profile], str] | None = None,
 ) -> Outgoing | None:
     """Open a call to another service.
 
@@ -290,6 +293,7 @@ def begin_outgoing(
         library: Library that asks.
         version: Its version.
         skip: Stack frames of the caller that are surely not the application's.
+        refine: Makes name and template of the template, the place, the target and the unit of work.
 
     Returns:
         The call; None for what no line of the application asks for outside a unit of work: an
@@ -305,6 +309,8 @@ def begin_outgoing(
         place = _site.NOWHERE if found is None else _site.place_of(found)
     if place is _site.NOWHERE and on.profile.kind == "process":
         return None
+    if refine is not None:
+        name = template = refine(template, place, target, on.profile)
     callsite = _site.callsite(
         kind,
         name,

@@ -86,6 +86,11 @@ def patch(owner: Any, name: str, wrapper: Wrapper) -> Undo:
     return undo
 
 
+def is_patched(owner: Any, name: str) -> bool:
+    """Tell whether the class itself has our wrapper at *name*."""
+    return bool(getattr(vars(owner).get(name), _MARK, False))
+
+
 def add(owner: Any, name: str, function: Callable[..., Any]) -> Undo:
     """Give a class a method that it does not define, because it answers for it in `__getattr__`.
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
+from .. import _statement
 from .._calls import add_asked, begin, end
-from .._context import HOT, fork, variable
+from .._context import HOT, fork
 from .._fingerprint import key_of, values_of
-from .._limits import MAX_ASKED, MAX_KEYS_PER_FRAME, MAX_VALUES_PER_FRAME
-from .._site import NOWHERE, above, callsite as make_callsite, nearest, place_of, quick, read_place
+from .._limits import MAX_ASKED, MAX_VALUES_PER_FRAME
+from .._native import core, in_c
+from .._site import (
+    NOWHERE,
+    _is_application,
+    above,
+    callsite as make_callsite,
+    is_application,
+    nearest,
+    place_of,
+    quick,
+    read_place,
+)
 from .._statement import statement
 
 if TYPE_CHECKING:
@@ -25,6 +38,7 @@ if TYPE_CHECKING:
 _SALT: Final = secrets.randbits(62)
 _FEW: Final = 8
 _SHORT: Final = 256
+_PRIME: Final = (1 << 61) - 1
 _CANCELLED: Final = frozenset({"CancelledError", "GreenletExit", "GeneratorExit", "KeyboardInterrupt"})
 _MAX_QUICK: Final = 4_000
 _CHAINS: Final = 16
@@ -38,7 +52,14 @@ def branch() -> Branch | None:
     SQLAlchemy's async engine runs every statement in a new one, and a call that never moves the
     pointer needs no branch of its own. Application threads; 0.2 us.
     """
-    found = variable.get()
+    found: Branch | None = HOT["get_"]()  # or False: not profiled
+    if found and found.owner == HOT["ident_"]():
+        return found
+    return _other(found)
+
+
+def _other(found: Branch | None) -> Branch | None:
+    """Return what stands for a branch that is none, or not this owner's."""
     if not found:
         if HOT["idle_"] or found is not None:
             return None
@@ -52,6 +73,11 @@ def branch() -> Branch | None:
         mine = None if found.forks is None else found.forks.get(owner)
         return found if mine is None else mine
     return fork(found)
+
+
+if core is not None:
+    core.bind_branch(_other)
+    branch = core.own_branch
 
 
 @final
@@ -196,6 +222,11 @@ def begin_query(
     Application threads; 3-6 us, most of it the walk up to the application's frame.
     """
     if known is None:
+        if asked is None and core is not None:
+            quickly = core.begin_query(on, text, origin)
+            if quickly is not NotImplemented:
+                return quickly  # type: ignore[no-any-return]
+            _judge(sys._getframe(), skip)
         known = statement(text)
     if known.operation == "control":
         return None
@@ -211,6 +242,15 @@ def begin_query(
         if seen is None or seen.calls < _CHAINS:
             callers = above(frame, greenlet)
     return Query(begin(on, callsite), known, callers, text)
+
+
+def _judge(frame: FrameType | None, skip: int) -> None:
+    """Find out about the files of the frames that are skipped: the compiled core walks past them."""
+    for _ in range(skip):
+        if frame is None:
+            return
+        is_application(frame.f_code.co_filename)
+        frame = frame.f_back
 
 
 def _find(frame: FrameType, line: int, known: Statement, origin: Origin) -> Callsite:
@@ -259,13 +299,10 @@ def end_query(query: Query, parameters: Any, many: bool, ended_ns: int, sets: in
     batch = query.statement.in_list
     if many:
         batch = len(parameters) if type(parameters) is list or type(parameters) is tuple else sets
-    key = _key(query, parameters)
-    known = query.call.frame.more().keys
-    is_new = key is not None and key not in known and len(known) < MAX_KEYS_PER_FRAME
     end(
         query.call,
-        key=key,
-        values=values_of(parameters) if is_new else (),
+        key=_key(query.text, parameters),
+        arguments=parameters,
         batch=batch,
         callers=query.callers,
         ended_ns=ended_ns,
@@ -280,7 +317,7 @@ def fail_query(query: Query, error: BaseException | str, parameters: Any, ended_
     name = error if isinstance(error, str) else type(error).__name__
     end(
         query.call,
-        key=_key(query, parameters),
+        key=_key(query.text, parameters),
         error=name,
         cancelled=name in _CANCELLED,
         callers=query.callers,
@@ -288,17 +325,23 @@ def fail_query(query: Query, error: BaseException | str, parameters: Any, ended_
     )
 
 
-def _key(query: Query, parameters: Any) -> int | None:
+def _key(text: Any, parameters: Any) -> int | None:
     """Fingerprint the parameters with the text: values written into it are arguments as well."""
-    text = query.text
-    if type(text) is not str:
+    if type(text) is not str or HOT["plain_"]:
         return None
     if type(parameters) is tuple and len(parameters) <= _FEW:
         for value in parameters:
             kind = type(value)
-            if kind is not int and (kind is not str or len(value) > _SHORT):
+            # Beyond that two numbers may have one hash: -1 and -2.
+            if not (0 <= value < _PRIME if kind is int else kind is str and len(value) <= _SHORT):
                 break
         else:
             return hash((_SALT, text, parameters))  # the common case at a fifth of the price
     key = key_of(parameters)
     return None if key is None else hash((_SALT, text, key))
+
+
+if core is not None:
+    core.bind_queries(vars(_statement), quick, _is_application, above)
+    Query = in_c(Query)  # type: ignore[misc]
+    _key = core.query_key

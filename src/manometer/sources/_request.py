@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _context, _guard, _limits
-from .._context import HOT, close_profile, open_profile, restore, variable
+from .._context import HOT, close_profile, make_current, open_profile, restore, variable
 from ._route import UNMATCHED, is_excluded, method_of, templated, trace_id_of
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Body:
         if request.done:
             return function(*args)
         previous = variable.get()
-        variable.set(request.opened.branch)
+        make_current(request.opened.branch)
         try:
             return function(*args)
         except StopIteration:
@@ -231,7 +231,7 @@ class Body:
             request.end(type(error).__name__)
             raise
         finally:
-            variable.set(previous)
+            make_current(previous)
 
     def __iter__(self) -> Body:
         if self._iterator is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from .. import _guard
 from .._calls import add_returned, add_rows
 from .._fingerprint import result_key, row_values
+from ._joined import add_joined, joins, judge_joined
 
 if TYPE_CHECKING:
     from .._calls import Call
@@ -30,7 +31,18 @@ TIMED: Final = 64
 class Rows:
     """What one call returned so far. Used by the thread that made the call; others are not counted."""
 
-    __slots__ = ("_call", "_ended_ns", "_fetch_ns", "_hash", "_hashes", "_keeps", "_seen", "_thread", "count")
+    __slots__ = (
+        "_call",
+        "_ended_ns",
+        "_fetch_ns",
+        "_hash",
+        "_hashes",
+        "_joined",
+        "_keeps",
+        "_seen",
+        "_thread",
+        "count",
+    )
 
     def __init__(self, call: Call) -> None:
         self._call: Call | None = call
@@ -40,6 +52,7 @@ class Rows:
         self._ended_ns = 0
         self._hash = 0
         self._thread = get_ident()
+        self._joined: list[tuple[Any, ...]] | None = [] if joins(call) else None
         frame, use = call.frame, call.use
         read = call.branch.profile.returned.get(frame)
         self._keeps = read is None or read.rows < _ROWS_KEPT
@@ -68,6 +81,8 @@ class Rows:
         self.count += 1
         if (self._keeps or self._hashes) and self.count <= ROWS_READ:
             _guard.call(_POINT, self._look, (row,))
+        if self._joined is not None:
+            _guard.call(_POINT, add_joined, self._joined, (row,))
 
     def many(self, rows: Any, started_ns: int, ended_ns: int, last: bool) -> None:
         """Add rows fetched together. Never raises; 1 us, 60 us for the first long ones.
@@ -88,6 +103,8 @@ class Rows:
         self.count += len(rows)
         if rows and before < ROWS_READ and (self._keeps or self._hashes):
             _guard.call(_POINT, self._look, rows)
+        if self._joined is not None:
+            _guard.call(_POINT, add_joined, self._joined, rows)
         if last or not rows:
             self.finish()
 
@@ -113,6 +130,8 @@ class Rows:
 
     def _finish(self, call: Call) -> None:
         branch = call.branch
+        if self._joined:
+            judge_joined(call, self._joined)
         before_ns = branch.ended_ns
         result = hash((self._hash, self.count)) if self._hashes else None
         add_rows(call, self.count, (), result, self._fetch_ns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from .._context import HOT
 from .._fingerprint import key_of
 from .._limits import MAX_NAME, MAX_STATEMENT_READ
 from .._site import NOWHERE
@@ -31,6 +32,11 @@ _DOCUMENTS: Final = frozenset(
 _CACHE_READS: Final = ("GET", "MGET", "HGET", "EXISTS", "KEYS", "SCAN", "SMEMBERS", "LRANGE", "ZRANGE", "TTL")
 _DOCUMENT_READS: Final = ("find", "get", "query", "aggregate", "search", "count", "distinct", "scan")
 _MAX_PARAMETERS: Final = 32
+_PLACES: Final = frozenset({"code.file.path", "code.filepath", "code.function.name", "code.function"})
+_MAX_DESCRIBED: Final = 512
+_MAX_DESCRIBED_CHARS: Final = 2_048
+_described: Final[dict[tuple[Any, ...], Described]] = {}
+"""What spans said lately, at most 1 MiB of it."""
 
 
 class Described(NamedTuple):
@@ -91,8 +97,35 @@ def describe(name: str, kind: str, attributes: Attributes) -> Described:
         kind: `CLIENT`, `SERVER`, `PRODUCER`, `CONSUMER` or `INTERNAL`.
         attributes: Of the span, as far as they are set by now.
 
-    10 us.
+    10 us; 1 us where a span said the very same before.
     """
+    key = _remembered_as(name, kind, attributes)
+    if key is None:
+        return _describe(name, kind, attributes)
+    found = _described.get(key)
+    if found is None:
+        found = _describe(name, kind, attributes)
+        if len(_described) >= _MAX_DESCRIBED:
+            _described.clear()
+        _described[key] = found
+    return found
+
+
+def _remembered_as(name: str, kind: str, attributes: Attributes) -> tuple[Any, ...] | None:
+    """Return what a description is remembered under; None for what is large, or no plain text or number."""
+    chars = 0
+    for value in attributes.values():
+        if type(value) is str:
+            chars += len(value)
+        elif type(value) is not int:
+            return None
+    if chars > _MAX_DESCRIBED_CHARS:
+        return None
+    # A change of the level of detail changes what is fingerprinted.
+    return (name, kind, HOT["plain_"], *attributes.items())
+
+
+def _describe(name: str, kind: str, attributes: Attributes) -> Described:
     if first(attributes, "db.system.name", "db.system") is not None:
         return _database(name, attributes)
     if kind == "CLIENT" and first(attributes, "http.request.method", "http.method") is not None:
@@ -207,6 +240,8 @@ def _message(attributes: Attributes) -> Described:
 
 def place_of(attributes: Attributes) -> Place:
     """Return the place in the source that the span itself names; `NOWHERE` when it names none."""
+    if _PLACES.isdisjoint(attributes):
+        return NOWHERE
     file = text_of(attributes, "code.file.path", "code.filepath")
     function = text_of(attributes, "code.function.name", "code.function")
     if not file and not function:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._query import Origin
 
 _POINT: Final = "sources.psycopg2"
-_LOWEST: Final = (2, 8)
+_LOWEST: Final = (2, 9)
 _FRAMES: Final = 4
 """`begin_on_cursor` up to the method of the tapped cursor."""
 _OWN: Final = frozenset({"get_oids", "_from_db", "_get_json_oids"})
@@ -32,7 +32,7 @@ _classes: Final[list[type]] = []
 
 @final
 class Psycopg2Source:
-    """psycopg2 2.8 and later 2.x: connections made from now on, whatever their factory."""
+    """psycopg2 2.9 and later 2.x: connections made from now on, whatever their factory."""
 
     def install(self) -> Undo:
         """Patch `connect`; connections opened before are not seen.
@@ -46,7 +46,7 @@ class Psycopg2Source:
         version = str(psycopg2.__version__).split(" ")[0]
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
         if not (_LOWEST <= numbers < (3,)):
-            msg = f"psycopg2 {version} is not supported (2.8 and later 2.x are)"
+            msg = f"psycopg2 {version} is not supported (2.9 and later 2.x are)"
             raise Unsupported(msg)
         if getattr(sql.SQL("x"), "_wrapped", None) != "x":
             msg = f"psycopg2 {version} composes statements otherwise"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _guard
+from .._context import HOT
 from .._fingerprint import key_of
+from ._cached import note_gone, note_read, note_stored
 from ._outgoing import Outgoing, begin_outgoing, here, limit_ns, version_of
 from ._patch import patch, require
 from ._redis import reply_of, shape_of, values_in
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _POINT: Final = "sources.pymemcache"
 _OWN_FRAMES: Final = 3
+_SECOND_NS: Final = 1_000_000_000
 _READS: Final = ("get", "gets", "get_many", "get_multi", "gets_many")
 _WRITES: Final = (
     "set", "set_many", "set_multi", "add", "replace", "append", "prepend", "cas", "delete", "delete_many",
@@ -67,7 +70,7 @@ def _method(name: str, operation: Operation) -> Callable[..., Any]:
             call.fail(error)
             raise
         call.finish()
-        _guard.call(_POINT, _returned, call, reply)
+        _guard.call(_POINT, _returned, call, command, args, kwargs, reply)
         return reply
 
     return tap
@@ -111,5 +114,24 @@ def _keys(first: object) -> list[Any]:
     return [first]
 
 
-def _returned(call: Outgoing, reply: Any) -> None:
+def _returned(
+    call: Outgoing, command: str, args: tuple[Any, ...], kwargs: dict[str, Any], reply: Any
+) -> None:
     call.returned(*reply_of(reply))
+    site = call.call.callsite
+    spent_ns = max(0, HOT["clock_"]() - call.call.started_ns)
+    given = (*args, *kwargs.values())
+    if command == "GET":
+        note_read(site, given[0], reply is not None, spent_ns)
+    elif command == "GET_MANY" and type(reply) is dict:
+        for key in _keys(given[0]):
+            note_read(site, key, key in reply, spent_ns // max(1, len(reply)))
+    elif command in ("SET", "ADD") and len(given) > 1:
+        life = kwargs.get("expire", args[2] if len(args) > 2 else 0)
+        note_stored(site, given[0], given[1], life * _SECOND_NS if type(life) is int else 0)
+    elif command == "SET_MANY" and type(given[0]) is dict:
+        for key, value in list(given[0].items()):
+            note_stored(site, key, value, 0)
+    elif command in ("DELETE", "DELETE_MANY"):
+        for key in _keys(given[0]):
+            note_gone(site, key)

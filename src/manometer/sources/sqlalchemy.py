@@ -10,6 +10,7 @@ from .. import _guard
 from .._calls import extend
 from .._context import HOT
 from .._statement import statement
+from . import _sqlalchemy_pools
 from ._counting import CountingCursor
 from ._patch import Unsupported, nothing
 from ._query import Origin, Query, begin_query, branch, end_query, fail_query
@@ -121,6 +122,7 @@ def _begin(connection: Any, text: Any, parameters: Any, context: Any, many: bool
     if origin is None:
         origin = _origins.get(connection.engine) or _describe(connection.engine)
         setattr(connection, _ORIGIN, origin)
+        _sqlalchemy_pools.name(connection.engine, origin)
     query = begin_query(on, text, origin, _OWN_FRAMES)
     if query is None:
         return
@@ -149,6 +151,7 @@ def _end(cursor: Any, context: Any, ended_ns: int) -> None:
     parameters, many = query.parameters, query.many
     are_sets = many and _are_sets(parameters)
     end_query(query, parameters, are_sets, ended_ns)
+    _sqlalchemy_pools.used(context.root_connection, ended_ns - query.call.started_ns)
     if many and not are_sets:
         setattr(context, _PARTS, query)
     # INSERT and UPDATE keep their cursor: their contexts hand it on to drivers' own functions.

@@ -3,12 +3,14 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.profiles import Unit, rules, site
+from tests.profiles import MS, Unit, rules, site
 
+from manometer._calls import begin, end
 from manometer._course import FIRST, Course
 from manometer._history import History
 
 PAGE = site("SELECT id FROM advisory ORDER BY id LIMIT ? OFFSET ?", 30)
+REMOTE = site("GET /pages", 32, kind="http", library="requests", system="")
 PLAIN = site("SELECT id FROM advisory WHERE kind = ?", 31)
 
 
@@ -103,6 +105,38 @@ class TestInnocent:
         export(unit, lambda number: 50 if number < 6 else 3)
 
         assert slowing(unit.judge()) == []
+
+
+class TestAnotherService:
+    def test_calls_at_once_end_the_later_the_longer_they_took(self):
+        unit = Unit()
+        began_ns = unit.now_ns
+        open_calls = [begin(unit.branch, REMOTE, began_ns) for _ in range(40)]
+        for number, call in enumerate(open_calls, 1):
+            end(call, ended_ns=began_ns + number * 10 * MS)
+
+        assert slowing(unit.judge(disabled={"unbounded-fanout"})) == []
+
+    def test_a_busy_one_is_no_fault_of_a_single_unit(self):
+        unit = Unit()
+        export(unit, lambda number: 2 + 0.2 * number, callsite=REMOTE)
+
+        assert slowing(unit.judge(disabled={"n-plus-one", "chatty"})) == []
+
+    def test_one_that_walks_its_list_from_the_start(self):
+        unit = Unit()
+        export(unit, lambda number: 2 + 3 * number, callsite=REMOTE)
+
+        assert len(slowing(unit.judge(disabled={"n-plus-one", "chatty"}))) == 1
+
+    def test_two_units_confirm_a_smaller_step(self):
+        history = History()
+        for _ in range(2):
+            unit = Unit()
+            export(unit, lambda number: 2 + number, callsite=REMOTE)
+            found = slowing(unit.judge(history, disabled={"n-plus-one", "chatty"}))
+
+        assert [item.confidence for item in found] == ["confirmed"]
 
 
 class TestCourse:

@@ -47,7 +47,7 @@ def home(links: int) -> str:
 
 
 def request(links: int) -> str:
-    return app.test_client().get(f"/{links}").text
+    return app.test_client().get(f"/{links}").get_data(as_text=True)
 
 
 def main(n: int) -> int:

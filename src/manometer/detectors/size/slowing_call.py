@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..._course import overlaps
 from ..._model import IO_KINDS
 from .. import _advice
 from .._claims import OTHER, Claims
@@ -22,12 +23,18 @@ _SURE: Final = 2
 """Units of work that must show it, and three quarters of those that could, before it is confirmed."""
 
 
+_TIMES_ALONE: Final = 3
+_MORE_ALONE_NS: Final = 10_000_000
+
+
 def slowing_call(profile: Profile, history: HistoryView, claims: Claims | None = None) -> Iterator[Finding]:
     """Yield a finding for each statement, request or lookup whose calls take longer and longer.
 
     From 24 calls of one frame: the shortest of each octave of call numbers rises by a quarter and
-    more through at least three octaves and doubles in all, while a call returns no more rows. Silent
-    about calls that another finding explains: one fault, one finding.
+    more through at least three octaves and doubles in all, while a call returns no more rows. Calls that
+    overlap are left out: the later one ends, the longer it took. Another service may be busy with
+    others meanwhile, so that one unit of work alone must show three times the time, and 10 ms more.
+    Silent about calls that another finding explains: one fault, one finding.
     """
     claims = claims or Claims(profile)
     for place in places(profile):
@@ -40,7 +47,7 @@ def _look(claims: Claims, place: Place, history: HistoryView) -> Iterator[Findin
     excess_ns = late_ns = early_ns = octaves = 0
     for frame in place.frames:
         course = frame.detail.course if frame.detail is not None else None
-        slowdown = course.slowdown(frame.calls) if course is not None else None
+        slowdown = course.slowdown(frame.calls) if course is not None and not overlaps(frame) else None
         if slowdown is not None:
             excess_ns += max(0, frame.covered_ns - frame.calls * slowdown.early_ns)
             if slowdown.octaves > octaves:
@@ -48,11 +55,15 @@ def _look(claims: Claims, place: Place, history: HistoryView) -> Iterator[Findin
     if not octaves:
         return
     slowed, judged = history.slowed(place.callsite)
+    confirmed = slowed >= _SURE and slowed * 4 >= judged * 3
+    clear = late_ns >= _TIMES_ALONE * early_ns and late_ns - early_ns >= _MORE_ALONE_NS
+    if place.callsite.kind != "db" and not confirmed and not clear:
+        return
     yield say(
         claims,
         place,
         RULE,
-        confidence="confirmed" if slowed >= _SURE and slowed * 4 >= judged * 3 else "likely",
+        confidence="confirmed" if confirmed else "likely",
         cost_ns=excess_ns,
         saving_ns=(excess_ns // 2, excess_ns),
         advice=_advice.read_in_order(place.callsite),

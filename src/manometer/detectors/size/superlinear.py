@@ -90,6 +90,9 @@ def _confidence(grown: Grown) -> Confidence:
     return "confirmed" if _apart(grown) >= needed or grown.growth.order == "exponential" else "likely"
 
 
+_NEARLY_ALL: Final = 0.8
+
+
 def _say_grown(claims: Claims, place: Place, grown: Grown) -> Finding:
     growth = grown.growth
     low_ns, high_ns = growth.forecast(10)
@@ -97,6 +100,9 @@ def _say_grown(claims: Claims, place: Place, grown: Grown) -> Finding:
     linear_ns = growth.at(smallest) * growth.largest / smallest
     excess = max(0.0, 1.0 - linear_ns / growth.at(growth.largest))
     saving_ns = int(place.covered_ns * excess)
+    most_ns = (
+        place.covered_ns if excess > _NEARLY_ALL else saving_ns
+    )  # a fix may be quicker at the smallest size, too
     evidence: dict[str, int | float | str] = {
         "size": grown.by,
         "exponent": round(growth.exponent, 2),
@@ -123,7 +129,7 @@ def _say_grown(claims: Claims, place: Place, grown: Grown) -> Finding:
         RULE,
         confidence=_confidence(grown),
         cost_ns=place.covered_ns,
-        saving_ns=(saving_ns // 2, saving_ns),
+        saving_ns=(saving_ns // 2, most_ns),
         advice=_advise(place, grown),
         evidence=evidence,
         grave=low_ns - growth.cost_ns >= _GRAVE * claims.profile.policy.saving_ns,

@@ -29,7 +29,7 @@ class Processor(SpanProcessor):
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002 - the SDK's signature
         """Hear of a span that begins; on its thread; about what starting the span costs."""
-        if self.active and not _guard.is_off(_POINT):
+        if self.active and not (_guard.counts and _guard.is_off(_POINT)):
             _guard.call(_POINT, self._start, span)
 
     def _start(self, span: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Literal, final
 from weakref import ref
 
 from ... import _limits, _site, _spans
-from ..._context import HOT, Branch, drops, fork, new_frame, restore, variable
+from ..._context import HOT, Branch, drops, fork, make_current, new_frame, restore, variable
 from ..._model import OPEN_CALL
 from ..._spans import SpanId
 from .._outgoing import around
@@ -28,6 +29,8 @@ _OWN_FRAMES: Final = 7
 _RETROACTIVE_NS: Final = 20_000_000
 """From this far on a span's own times were given by hand, or a clock was set."""
 _OWN_SCOPE: Final = "manometer"
+_CHAINS: Final = 16
+"""Spans of one place in a unit of work whose callers are looked at; they rarely differ."""
 
 
 @final
@@ -84,7 +87,8 @@ class Listener:
             Another parent that it shall have, or None.
         """
         scope = span.instrumentation_scope
-        if (scope is not None and scope.name == _OWN_SCOPE) or variable.get() is False:
+        previous = variable.get()
+        if previous is False or (previous and HOT["blind_"]) or getattr(scope, "name", "") == _OWN_SCOPE:
             return None
         context, parent = span.get_span_context(), span.parent
         over = self._open.get(parent.span_id) if parent is not None and not parent.is_remote else None
@@ -93,19 +97,16 @@ class Listener:
         now_ns: int = HOT["clock_"]()
         lag_ns = time.time_ns() - span.start_time
         retroactive = abs(lag_ns) > _RETROACTIVE_NS
-        previous = variable.get()
         on, unit = self._place(over, span, kind)
-        if on is None:
-            return None
         if on is False:
             self._mute(context.span_id, unit)
-            return None
-        if on.profile.sealed:
+        if not on or on.profile.sealed:
             return None
         spans = _spans.of(on.profile)
         spans.seen += 1
+        own = SpanId(context.trace_id, context.span_id, int(context.trace_flags))
         if spans.first is None:
-            spans.first = SpanId(context.trace_id, context.span_id, int(context.trace_flags))
+            spans.first = own
         record = Record(span, on, now_ns - lag_ns if retroactive else now_ns)
         record.retroactive, record.previous, record.unit = retroactive, previous, unit
         new_parent = None
@@ -120,8 +121,8 @@ class Listener:
             self._enter(record, span, kind)
         key = (record.branch, record.frame)
         record.before = spans.anchors.get(key)
-        spans.anchors[key] = SpanId(context.trace_id, context.span_id, int(context.trace_flags))
-        self._remember(context.span_id, record)
+        spans.anchors[key] = own
+        self._remember(own.span_id, record)
         return new_parent
 
     def _mute(self, span_id: int, unit: Unit | None) -> None:
@@ -178,7 +179,7 @@ class Listener:
         else:
             self._open_frame(record, folded(span.name), attributes)
         record.branch.opened.add(record.branch)
-        variable.set(record.branch)
+        make_current(record.branch)
 
     def _find_place(self, record: Record, attributes: Any) -> None:
         record.place = place_of(attributes)
@@ -187,7 +188,11 @@ class Listener:
         frame, greenlet = _site.nearest(_OWN_FRAMES)
         if frame is not None:
             record.place = _site.place_of(frame)
-            record.callers = _site.above(frame, greenlet)
+            chains = _spans.of(record.on.profile).chains
+            known = chains.get(record.place, 0)
+            if known < _CHAINS:
+                chains[record.place] = known + 1
+                record.callers = _site.above(frame, greenlet)
 
     def _open_frame(self, record: Record, name: str, attributes: Any) -> None:
         on = record.on
@@ -248,7 +253,7 @@ class Listener:
         self._by_branch.pop(inner, None)
         inner.opened.discard(inner)
         if variable.get() is inner:
-            variable.set(record.previous)
+            make_current(record.previous)
         if not record.leaf:
             record.frame.active -= OPEN_CALL
             # Whoever still has this branch as current (ended elsewhere) goes on above it.
@@ -274,17 +279,28 @@ class Listener:
 
 
 def _attributes(span: Any) -> dict[str, Any]:
-    """Copy the attributes: each look into the SDK's own mapping takes 2 us, and there are twenty."""
-    return dict(span.attributes or ())
+    """Return the attributes as a plain mapping: each look into the SDK's own takes 2 us, and there are twenty.
+
+    Its private dict is read where it is one: the public way asks a lock for each attribute. Nobody
+    writes to it where this is called, as the span begins and once it has ended.
+    """
+    try:
+        inside = span._attributes._dict
+    except AttributeError:
+        inside = None
+    return inside if type(inside) is dict or type(inside) is OrderedDict else dict(span.attributes or ())
 
 
 def _kind_of(record: Record) -> str:
     span = record.span()
-    return "" if span is None else describe(span.name, span.kind.name, _attributes(span)).kind
+    return "" if span is None else describe(span.name, span.kind.name, dict(_attributes(span))).kind
 
 
 def _error(span: Any, attributes: Any) -> str:
-    error = error_of(attributes, not span.status.is_ok and not span.status.is_unset)
+    status = span.status
+    if status.is_unset or status.is_ok:
+        return ""
+    error = error_of(attributes, is_error=True)
     if error == "error":
         for event in span.events[-2:]:
             found = (event.attributes or {}).get("exception.type")

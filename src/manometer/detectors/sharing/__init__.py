@@ -1,0 +1,1 @@
+"""Sharing: who waits for whom?"""
