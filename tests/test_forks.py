@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
+from typing import TYPE_CHECKING
 
+import pytest
 from tests.sources.collect import recorded, switched_on
 
 from manometer import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @measure
@@ -54,3 +61,45 @@ def test_each_coroutine_adds_its_own() -> None:
         await asyncio.gather(*(outer(number) for number in range(20)))
 
     assert calls_of("counted", both()) == (190, ["outer"])
+
+
+def in_a_thread(function: Callable[[int], None], number: int) -> None:
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(function, number))
+    thread.start()
+    thread.join()
+
+
+def block(more: int) -> None:
+    with measure("block"):
+        if more:
+            in_a_thread(block, more - 1)
+
+
+@measure
+def function(more: int) -> None:
+    if more:
+        in_a_thread(function, more - 1)
+
+
+def between(more: int) -> None:
+    with measure("between"):
+        through(more)
+
+
+@measure
+def through(more: int) -> None:
+    with measure("block"):
+        if more:
+            in_a_thread(between, more - 1)
+
+
+@pytest.mark.parametrize("recursion", [block, function, between])
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_recursion_through_threads_counts_every_call(recursion: Callable[[int], None], depth: int) -> None:
+    with switched_on(), recorded() as profiles:
+        recursion(depth)
+
+    counted = [
+        frame.calls for frame in profiles[0].root.walk() if frame.callsite.name.endswith(recursion.__name__)
+    ]
+    assert sum(counted) == depth + 1

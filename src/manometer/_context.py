@@ -377,15 +377,9 @@ def seal(profile: Profile, branches: set[Branch], error: str = "") -> None:
 
 def merge(into: Frame, other: Frame, profile: Profile) -> None:
     """Add what a private subtree counted to the tree it belongs to."""
-    from ._merge import merge_children  # only where threads met a branch of another
+    from ._merge import merge_subtree  # only where threads met a branch of another
 
-    above: Frame | None = into
-    while above is not None:
-        if above is other:  # it would grow for ever
-            profile.drop("forks")
-            return
-        above = above.parent
-    profile.late += merge_children(into, other)
+    profile.late += merge_subtree(into, other)
 
 
 def _evict() -> None:

@@ -18,14 +18,18 @@ _MAXIMA = (
 )  # fmt: skip
 
 
-def merge_children(into: Frame, other: Frame) -> int:
-    """Add everything below *other* to the same places below *into*.
+def merge_subtree(into: Frame, other: Frame) -> int:
+    """Add everything below *other* to the same places below *into*, and calls that folded into *other* to *into*.
 
     Returns:
         Calls that were still open, which can no longer be counted.
 
     Any thread, after both trees came to rest; 1 us a frame, at most `MAX_FRAMES` of them.
     """
+    # Recursion inside *other* folded into its top. Its time is a part of the call that made the subtree.
+    into.calls += other.calls
+    into.errors += other.errors
+    into.untimed += other.untimed
     open_calls = 0
     pending = [(into, other)]
     while pending:
@@ -158,4 +162,4 @@ def snapshot(live: Frame) -> tuple[Frame, int]:
     return copy, len(copies)
 
 
-__all__ = ["MISSING_NS", "add", "merge_children", "snapshot"]
+__all__ = ["MISSING_NS", "add", "merge_subtree", "snapshot"]

@@ -111,8 +111,10 @@ class Frame:
 
     def own_children(self) -> Iterator[Frame]:
         """Yield the children that are really below this frame (recursion folds upwards)."""
+        untied = self.parent is None
         for child in list(self.children.values()):
-            if child.parent is self or child.parent is None:
+            # A private subtree has no parent above its top either, and recursion may fold into that top.
+            if child.parent is self or (untied and child.parent is None and child is not self):
                 yield child
 
     def untie(self) -> None:

@@ -41,6 +41,7 @@ def _serve(replies: TextIO) -> None:
             inside = {"failed": dict(_guard.counts), "live": len(_context.live)}
             reply.append([seen, inside])
             _guard.clear()
+        faulthandler.cancel_dump_traceback_later()  # to wait for work is no hang
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 

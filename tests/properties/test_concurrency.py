@@ -197,7 +197,9 @@ def test_X4_work_on_other_threads_belongs_to_the_request_that_sent_it(
     own = {record.name: calls(record).get("counted", 0) for record in sealed if record.kind == "request"}
     other = sum(calls(record).get("counted", 0) for record in sealed if record.kind == "process")
 
-    assert own == {f"request{number}": 9 for number in range(50)}  # the source for executors carries the bare one
+    assert own == {
+        f"request{number}": 9 for number in range(50)
+    }  # the source for executors carries the bare one
     assert other == 0
 
 
