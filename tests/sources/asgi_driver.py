@@ -64,7 +64,9 @@ def served(app: Any) -> Iterator[int]:
 
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="websockets-sansio"))
+    # The other protocol warns of a part of websockets that is deprecated.
+    ws = "websockets-sansio" if "websockets-sansio" in uvicorn.config.WS_PROTOCOLS else "auto"
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws=ws))
     started = threading.Event()
     startup = server.startup
 

@@ -88,7 +88,8 @@ def test_endpoints_of_one_service_keep_their_names(base: str) -> None:
             session.get(f"{base}/api/v1/{name}", timeout=5)
 
     assert shapes(recorded) == {f"GET /api/v1/{name}": 1 for name in endpoints}
-    assert [item.rule for item in recorded.findings] == []
+    # Where the machine is slow, that nobody waits for the others is worth saying; that is another rule.
+    assert {item.rule for item in recorded.findings} <= {"serial-independents"}
 
 
 def test_a_helper_for_all_requests_keeps_shapes_of_different_things_apart(base: str) -> None:

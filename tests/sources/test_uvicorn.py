@@ -84,10 +84,19 @@ def test_a_server_told_to_end_says_what_is_said_at_exit(tmp_path: Path, server: 
         process.wait()
     text = (tmp_path / "log").read_text()
 
+    if server == "uvicorn" and not raises_again():
+        code = 0
     assert process.returncode == code, text
     assert "GET /orders 200" in text
     assert {worker, str(process.pid)} <= set(re.findall(r"up state=stop .*?\bpid=(\d+)", text)), text
     assert "Traceback" not in text
+
+
+def raises_again() -> bool:
+    """Tell whether a server raises, once it has ended, the signal that ended it: uvicorn 0.29 and later."""
+    import uvicorn
+
+    return hasattr(uvicorn.Server, "capture_signals")
 
 
 @pytest.fixture
@@ -104,7 +113,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def server_that_hears() -> contextlib.AbstractContextManager[None]:
     import uvicorn
 
-    if not hasattr(uvicorn.Server, "capture_signals"):
+    if not raises_again():
         pytest.skip("this release of uvicorn does not raise the signal again")
     return uvicorn.Server(uvicorn.Config(lambda: None)).capture_signals()
 
@@ -140,6 +149,8 @@ def test_an_error_of_the_server_passes(ends: list[str]) -> None:
 
 def test_what_is_patched_is_put_back() -> None:
     server = pytest.importorskip("uvicorn").Server
+    if not raises_again():
+        pytest.skip("nothing is patched in this release of uvicorn")
     before = vars(server)["capture_signals"]
     with install_sources("uvicorn"):
         assert vars(server)["capture_signals"] is not before

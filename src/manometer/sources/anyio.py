@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from .. import _guard
 from .._wait import Resource
 from ._carried import Workers, name_senders
-from ._patch import nothing, patch, require
+from ._patch import Unsupported, nothing, patch, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,11 @@ class AnyioSource:
         Raises:
             Unsupported: It has another signature.
         """
-        from anyio._backends._asyncio import AsyncIOBackend
+        try:
+            from anyio._backends._asyncio import AsyncIOBackend
+        except ImportError as error:
+            msg = "this anyio starts its workers otherwise (4.0 and later can be seen)"
+            raise Unsupported(msg) from error
 
         require(getattr(AsyncIOBackend, _NAME), "func", "args", "abandon_on_cancel", "limiter")
         undo_patch = patch(AsyncIOBackend, _NAME, _run)

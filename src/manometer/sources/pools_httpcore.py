@@ -43,7 +43,7 @@ class HttpcorePoolSource:
         waits = getattr(in_threads, "PoolRequest", None), getattr(in_tasks, "AsyncPoolRequest", None)
         streams = getattr(in_threads, "PoolByteStream", None), getattr(in_tasks, "PoolByteStream", None)
         if None in waits or None in streams:
-            msg = "httpcore pools its connections otherwise"
+            msg = "this httpcore pools its connections otherwise (1.0.3 and later can be seen)"
             raise Unsupported(msg)
         for each in waits:
             require(getattr(each, "wait_for_connection", None), "self", "timeout")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, final
 
+from .. import _guard
 from .._wait import Resource
-from ._patch import patch, require
-from ._pool import Pools, undo_all, wait, wait_async
+from ._patch import Unsupported, patch, require
+from ._pool import Pools, Waiter, undo_all, wait, wait_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +51,13 @@ class RedisAsyncioPoolSource:
         """Patch `get_connection` and `release`.
 
         Raises:
-            Unsupported: They have another signature.
+            Unsupported: They have another signature, or the pool does not say whether it has a connection.
         """
         from redis.asyncio.connection import BlockingConnectionPool
 
+        if not hasattr(BlockingConnectionPool, "can_get_connection"):
+            msg = "this redis.asyncio does not say whether a connection is free (5.0.1 and later do)"
+            raise Unsupported(msg)
         return _install(BlockingConnectionPool, _get_async, _release_async)
 
 
@@ -80,10 +84,13 @@ def _release(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwar
 async def _get_async(
     wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    waiter = None if pool.can_get_connection() else pools.waiter(pool)
-    connection = await wait_async(waiter, wrapped, args, kwargs)
+    connection = await wait_async(_guard.call(pools.point, _waiter_of, pool), wrapped, args, kwargs)
     pools.took(pool, connection)
     return connection
+
+
+def _waiter_of(pool: Any) -> Waiter | None:
+    return None if pool.can_get_connection() else pools.waiter(pool)
 
 
 async def _release_async(
