@@ -368,6 +368,8 @@ def test_S6_no_text_of_the_users_is_a_format_and_nothing_is_evaluated() -> None:
     wrong = []
     for path in sorted((ROOT / "src" / "manometer").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
+        if path.name == "_setups.py":
+            text = text.replace('"yaml.load"', "")  # the name of what is timed there, and no call
         for word in (
             "eval(",
             "pickle.loads",
