@@ -11,6 +11,8 @@ RELEASES      := tests/constraints
 RELEASE_TESTS := tests/sources tests/test_doctor.py tests/scenarios/test_matrix.py tests/scenarios/test_live_django.py
 
 CORE     ?=
+# Half of the time a test waits for a server, a thread or a process of its own.
+WORKERS  ?= 2
 CORE_TESTS := tests/test_core.py tests/test_measure.py tests/test_block.py tests/test_rolling.py tests/test_forks.py tests/properties
 
 .DEFAULT_GOAL := help
@@ -23,10 +25,10 @@ demo: $(READY) ## start the example shop, send it traffic, show what the log say
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) ## run the suite; CORE=python or CORE=c chooses what measures
-	MANOMETER_CORE=$(CORE) $(BIN)/python -m pytest $(ARGS)
+	MANOMETER_CORE=$(CORE) $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-cores: $(READY) ## run what depends on the core with the one in pure Python, where `make test` takes the compiled one
-	MANOMETER_CORE=python $(BIN)/python -m pytest $(CORE_TESTS) $(ARGS)
+	MANOMETER_CORE=python $(BIN)/python -m pytest -n $(WORKERS) $(CORE_TESTS) $(ARGS)
 
 test-lowest: .venvs/lowest/.ready ## run the tests of sources with the oldest supported release of each library
 	.venvs/lowest/bin/python -m pytest -W default $(RELEASE_TESTS) $(ARGS)
