@@ -72,8 +72,15 @@ def test_a_blocked_loop_names_the_line_that_blocks_it(
 
 @pytest.mark.parametrize("policy", [STRICT, PRODUCTION], ids=["strict", "production"])
 def test_a_starved_loop_blames_the_thread_that_starves_it(policy: Any) -> None:
-    recorded = run("loop_starved_by_other_thread", 15, policy)
+    starved = False
+    for _ in range(
+        6
+    ):  # on a full machine the threads may each have a core's worth of waiting, and none starves
+        recorded = run("loop_starved_by_other_thread", 15, policy)
 
-    assert blamed(recorded, "loop-blocked") == set()
-    assert blamed(recorded, "gil-contention") <= {"crunch"}
-    assert any(stall.sort == "starved" for this in recorded for stall in this.profile.stalls)
+        assert blamed(recorded, "loop-blocked") == set()
+        assert blamed(recorded, "gil-contention") <= {"crunch"}
+        starved = any(stall.sort == "starved" for this in recorded for stall in this.profile.stalls)
+        if starved:
+            break
+    assert starved
