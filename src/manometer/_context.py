@@ -76,15 +76,13 @@ MUTED: Final[Literal[False]] = False
 
 variable: Final[ContextVar[Branch | Literal[False] | None]] = ContextVar("manometer", default=None)
 
-live: Final[dict[int, Profile]] = {}
-"""Profiles in flight by identity; atomic operations only."""
+live: Final[dict[int, Profile]] = {}  # those in flight by identity; atomic operations only
 
 closing: Callable[[Profile], None] | None = None
 """Told of a unit of work that is about to end, while event loops are watched; never raises."""
 sample = 1.0
 max_frames = _limits.MAX_FRAMES
-sink: Callable[[Profile], None] | None = None
-"""Where sealed profiles go; set by the runtime."""
+sink: Callable[[Profile], None] | None = None  # where sealed profiles go; set by the runtime
 version = ""
 
 
@@ -189,8 +187,7 @@ def _no_branch(branch: Branch, *_: Any) -> Branch:
     return Branch(Frame(branch.base.callsite, None), HOT["ident_"](), branch.profile, None)
 
 
-drops: Final[dict[str, int]] = {}
-"""What the process dropped, by reason; profiles carry their own."""
+drops: Final[dict[str, int]] = {}  # what the process dropped, by reason; profiles carry their own
 
 HOT: Final = _hot.HOT
 HOT.update(
@@ -328,6 +325,9 @@ def restore(opened: OpenProfile) -> None:
             make_current(opened.previous)
         except RecursionError:  # its frame was one too many at the end of the stack
             variable.set(opened.previous)
+        except Exception as error:
+            variable.set(opened.previous)
+            _guard.failed("context.restore", error)
 
 
 def close_profile(opened: OpenProfile, error: str = "") -> None:
