@@ -63,8 +63,7 @@ def warn(
     if takes:
         claims.take(group)
     profile = claims.profile
-    whole_ns = claims.whole_ns
-    expected = group.reason(rule) or profile.expected.get(rule) or profile.expected.get("*", "")
+    expected = group.reason(rule) or profile.reason(rule)
     return Finding(
         rule=rule,
         question="boundaries",
@@ -74,7 +73,7 @@ def warn(
         path=group.heaviest.path(),
         evidence={**facts_of(group), **evidence},
         cost_ns=cost_ns,
-        share=min(1.0, cost_ns / whole_ns) if whole_ns > 0 else 0.0,
+        share=claims.share(cost_ns),
         saving_ns=saving_ns,
         move=move,
         advice=advice,

@@ -42,9 +42,7 @@ def tell(
         move: Which of the four moves fixes it.
     """
     stated = dict(callsite.expect)
-    expected = (
-        stated.get(rule) or stated.get("*") or profile.expected.get(rule) or profile.expected.get("*", "")
-    )
+    expected = stated.get(rule) or stated.get("*") or profile.reason(rule)
     return Finding(
         rule=rule,
         question="repetition",

@@ -177,6 +177,11 @@ class Claims:
         busy_ns = sum(frame.covered_ns for frame in profile.root.own_children())
         return min(profile.duration_ns or busy_ns, busy_ns + client_ns)
 
+    def share(self, cost_ns: int) -> float:
+        """Return what share of the unit of work *cost_ns* is, at most 1."""
+        whole_ns = self.whole_ns
+        return min(1.0, cost_ns / whole_ns) if whole_ns > 0 else 0.0
+
     def groups(self, rule: str, kinds: Collection[str]) -> Iterator[Group]:
         """Yield the groups of these kinds that no finding explains yet, callers before callees.
 

@@ -122,9 +122,8 @@ def speak(
     """
     claims.take(group)
     profile = claims.profile
-    whole_ns = claims.whole_ns
-    share = min(1.0, cost_ns / whole_ns) if whole_ns > 0 else 0.0
-    expected = group.reason(rule) or profile.expected.get(rule) or profile.expected.get("*", "")
+    share = claims.share(cost_ns)
+    expected = group.reason(rule) or profile.reason(rule)
     quiet = only_info or bool(expected) or not is_material(profile.policy, saving_ns[0], repeats, share)
     return Finding(
         rule=rule,

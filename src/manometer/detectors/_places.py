@@ -92,9 +92,8 @@ def say(
         only_info: It is told, and never a warning.
     """
     profile = claims.profile
-    whole_ns = claims.whole_ns
-    share = min(1.0, cost_ns / whole_ns) if whole_ns > 0 else 0.0
-    expected = place.reason(rule) or profile.expected.get(rule) or profile.expected.get("*", "")
+    share = claims.share(cost_ns)
+    expected = place.reason(rule) or profile.reason(rule)
     many = profile.policy.many if grave else 0
     quiet = only_info or bool(expected) or not is_material(profile.policy, saving_ns[0], many, share)
     return Finding(

@@ -13,7 +13,7 @@ from .._wait import Place, Waits
 from ._evidence import is_material
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .._finding import Confidence, Move
     from .._model import Frame, Profile
@@ -108,6 +108,13 @@ def waited(profile: Profile, sorts: Collection[str]) -> list[Waited]:
             each.waits.merge(waits)
         stack.extend([(child, expect) for child in frame.own_children()])
     return list(found.values())
+
+
+def told(claims: Claims, rule: str, sorts: frozenset[str]) -> Iterator[Finding]:
+    """Yield a finding of *rule* for each resource of these sorts that the unit of work waited long for."""
+    for each in waited(claims.profile, sorts):
+        if is_long(claims, each.total_ns):
+            yield say(claims, each, rule)
 
 
 def is_long(claims: Claims, waited_ns: int) -> bool:
@@ -220,10 +227,9 @@ def make(
         grave: It is a warning whatever it costs here: others pay.
     """
     profile = claims.profile
-    whole_ns = claims.whole_ns
-    share = min(1.0, cost_ns / whole_ns) if whole_ns > 0 else 0.0
+    share = claims.share(cost_ns)
     reason = next((text for name, text in expect if name in (rule, "*")), "")
-    expected = reason or profile.expected.get(rule) or profile.expected.get("*", "")
+    expected = reason or profile.reason(rule)
     loud = grave or is_material(profile.policy, saving_ns[0], 0, share)
     return Finding(
         rule=rule,

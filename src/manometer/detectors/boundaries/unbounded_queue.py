@@ -33,7 +33,7 @@ def unbounded_queue(
     if profile.kind != "process":
         return
     for found in filling():
-        expected = profile.expected.get(RULE) or profile.expected.get("*", "")
+        expected = profile.reason(RULE)
         yield Finding(
             rule=RULE,
             question="boundaries",

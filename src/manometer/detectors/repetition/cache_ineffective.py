@@ -140,7 +140,7 @@ def _memo(group: Group, repeats: Repeats, least: int) -> Memo | None:
 def _say_memo(claims: Claims, group: Group, repeats: Repeats, memo: Memo) -> Finding:
     profile = claims.profile
     saving_ns = min(repeats.repeat_ns, group.covered_ns)
-    share = min(1.0, saving_ns / claims.whole_ns) if claims.whole_ns > 0 else 0.0
+    share = claims.share(saving_ns)
     expected = group.reason(RULE)
     loud = is_material(profile.policy, saving_ns, repeats.repeats, share) and not expected
     where = f"Line {memo.read_line} asks {memo.name} for another key than line {memo.store_line} stores under: use one key."

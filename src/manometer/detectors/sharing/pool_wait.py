@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from .._claims import Claims
-from .._waits import is_long, say, waited
+from .._waits import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,4 @@ def pool_wait(profile: Profile, _history: HistoryView, claims: Claims | None = N
     Exact: only waits that were measured count, and one of 10 ms, or of 5 % of the unit from 1 ms on, is
     worth a word, in tests too.
     """
-    claims = claims or Claims(profile)
-    for each in waited(profile, _SORTS):
-        if is_long(claims, each.total_ns):
-            yield say(claims, each, RULE)
+    yield from told(claims or Claims(profile), RULE, _SORTS)

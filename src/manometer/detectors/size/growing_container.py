@@ -33,7 +33,7 @@ def growing_container(
     if profile.kind != "process":
         return
     for grown in history.growing_containers():
-        expected = profile.expected.get(RULE) or profile.expected.get("*", "")
+        expected = profile.reason(RULE)
         loud = not expected and (profile.policy.strict or grown.length >= _WARN_FROM)
         yield Finding(
             rule=RULE,
