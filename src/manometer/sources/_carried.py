@@ -12,6 +12,7 @@ from .._site import NOWHERE, callsite, read
 from .._wait import SHORTEST_NS, Resource
 from ._held import Held
 from ._outgoing import around
+from ._patch import nothing
 from ._query import branch, is_covered
 
 if TYPE_CHECKING:
@@ -228,5 +229,19 @@ def name_senders() -> Undo:
             _users.pop()
         if not _users and _named:
             _named.pop()()
+
+    return undo
+
+
+def with_senders(undo_patch: Undo, workers: Workers) -> Undo:
+    """Name the senders of work for *workers* too, and return what takes back that and the patch."""
+    if undo_patch is nothing:
+        return nothing
+    unread = name_senders()
+
+    def undo() -> None:
+        undo_patch()
+        unread()
+        workers.clear()
 
     return undo

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, final
 
 from .. import _guard
 from .._wait import Resource
-from ._carried import Workers, name_senders
-from ._patch import Unsupported, nothing, patch, require
+from ._carried import Workers, with_senders
+from ._patch import Unsupported, patch, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,17 +47,7 @@ class AnyioSource:
             raise Unsupported(msg) from error
 
         require(getattr(AsyncIOBackend, _NAME), "func", "args", "abandon_on_cancel", "limiter")
-        undo_patch = patch(AsyncIOBackend, _NAME, _run)
-        if undo_patch is nothing:
-            return nothing
-        unread = name_senders()
-
-        def undo() -> None:
-            undo_patch()
-            unread()
-            _limiters.clear()
-
-        return undo
+        return with_senders(patch(AsyncIOBackend, _NAME, _run), _limiters)
 
 
 def _run(wrapped: Callable[..., Any], backend: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

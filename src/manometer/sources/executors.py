@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from .._wait import Resource
-from ._carried import Workers, name_senders
+from ._carried import Workers, with_senders
 from ._patch import Unsupported, nothing, patch, require
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ExecutorsSource:
         from concurrent.futures.thread import ThreadPoolExecutor
 
         require(ThreadPoolExecutor.submit, "self", "fn")
-        return _with_senders(patch(ThreadPoolExecutor, "submit", _submit), _executors)
+        return with_senders(patch(ThreadPoolExecutor, "submit", _submit), _executors)
 
 
 @final
@@ -82,20 +82,7 @@ class ThreadPoolsSource:
             for each in reversed(undos):
                 each()
 
-        return _with_senders(undo if undos[0] is not nothing else nothing, _thread_pools)
-
-
-def _with_senders(undo_patch: Undo, workers: Workers) -> Undo:
-    if undo_patch is nothing:
-        return nothing
-    unread = name_senders()
-
-    def undo() -> None:
-        undo_patch()
-        unread()
-        workers.clear()
-
-    return undo
+        return with_senders(undo if undos[0] is not nothing else nothing, _thread_pools)
 
 
 def _submit(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
