@@ -5,28 +5,17 @@ Prints one line of JSON for each size: the calls that were seen, the findings, a
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
+
+from loading import load  # the folder of a program is on its path
 
 from manometer import _model
 from manometer.testing import install_sources, raising, record
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-CASES = pathlib.Path(__file__).parent / "cases"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"case_{name}", CASES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(module: ModuleType, name: str, size: int, policy: Any) -> list[record]:

@@ -6,20 +6,14 @@ Nothing in it is measured; the sources alone see it.
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.scenarios.loading import load
 
 from manometer._model import PRODUCTION, STRICT
 from manometer.testing import install_sources, record
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-CASES = pathlib.Path(__file__).parent / "cases"
 
 # case, with the rules it must show (a rule, in which function, about which statements) and nothing else
 EXPECTED: dict[str, list[tuple[str, str, str]]] = {
@@ -31,15 +25,6 @@ EXPECTED: dict[str, list[tuple[str, str, str]]] = {
     "weak_identity_map": [("duplicate-read", "current_user", "users")],
     "repeats_served_from_cache_are_fine": [],
 }
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"case_{name}", CASES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(name: str, size: int, policy: Any, *, whole: bool = False) -> list[record]:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.scenarios.loading import load
 
 from manometer import _stacks
 from manometer._model import PRODUCTION, STRICT
 from manometer.testing import install_sources, raising, record
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-CASES = pathlib.Path(__file__).parent / "cases"
 MAY_SEE = _stacks.may_read_others()
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"case_{name}", CASES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(name: str, size: int, policy: Any) -> list[record]:

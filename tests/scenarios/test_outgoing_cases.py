@@ -6,23 +6,18 @@ measured; the sources alone see it. Units of one case share a history, as those 
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import pathlib
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.scenarios.loading import load
 
 from manometer._history import History
 from manometer._model import PRODUCTION, STRICT
 from manometer.testing import install_sources, raising, record
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-CASES = pathlib.Path(__file__).parent / "cases"
 SOURCES = (
     "aiohttp-client", "asyncio-streams", "httpx", "redis", "redis-asyncio", "redis-cluster", "requests", "tenacity",
     "urllib3",
@@ -37,15 +32,6 @@ EXPECTED: dict[str, list[tuple[str, str, str]]] = {
     "http_call_without_timeout": [("no-timeout", "verify_api_key", r"^GET /me$")],
     "token_paging_is_fine": [],
 }
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"case_{name}", CASES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(name: str, size: int, policy: Any, history: History | None = None) -> list[record]:
