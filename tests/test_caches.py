@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests import profiles
 
 from manometer import _caches, _context, _limits, watch_cache
 from manometer._cache_watch import healthy
@@ -149,7 +150,9 @@ def test_what_was_before_the_block_is_not_said_of_it():
     assert facts.counts.misses == 1
 
 
-def test_a_cache_that_answers_is_said_to_be_not_worth_optimising():
+def test_a_cache_that_answers_is_said_to_be_not_worth_optimising(monkeypatch):
+    # It is a cache of functools that answers, too, once other tests have asked it often.
+    monkeypatch.setattr(profiles, "site", profiles.site.__wrapped__)
     one = cache()
     for number in range(2_000):
         _caches.note(one, "hit" if number else "miss", 1)
